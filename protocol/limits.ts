@@ -1,0 +1,80 @@
+/** Every size and duration, each with its unit. README.md in this folder gives the reasons. */
+
+// What the specification fixes: another implementation must use the same.
+
+/** Bytes in a preface line, its newline included. */
+export const MAX_PREFACE_BYTES = 256;
+/** Bytes in a length-prefixed frame (Noise's own limit). */
+export const MAX_FRAME_BYTES = 65_535;
+/** Bytes in a frame while the handshake runs. */
+export const MAX_HANDSHAKE_BYTES = 4_096;
+/** Bytes that authenticate a record. */
+export const TAG_BYTES = 16;
+/** Bytes of plaintext in a record. */
+export const MAX_RECORD_BYTES = MAX_FRAME_BYTES - TAG_BYTES;
+/** Bytes before a session frame's payload: type, stream, length. */
+export const SESSION_HEADER_BYTES = 7;
+/** Bytes in a session frame's payload: header and payload fill one record. */
+export const MAX_PAYLOAD_BYTES = MAX_RECORD_BYTES - SESSION_HEADER_BYTES;
+/** Bytes that may be sent on a new stream before the first WINDOW. */
+export const INITIAL_WINDOW_BYTES = 262_144;
+/** Bytes that a stream's window may grow to. */
+export const MAX_WINDOW_BYTES = 16 * 1_048_576;
+/** Bytes granted above INITIAL_WINDOW_BYTES, over all streams of a session. */
+export const MAX_EXTRA_WINDOW_BYTES = 32 * 1_048_576;
+/** Streams that the other side may have open. */
+export const MAX_STREAMS = 128;
+/** Bytes in a stream's kind. */
+export const MAX_KIND_BYTES = 64;
+/** Bytes in a name that a peer goes by. */
+export const MAX_NAME_BYTES = 64;
+/** Bytes of text in a GOODBYE, REFUSE or ABORT. */
+export const MAX_REASON_BYTES = 512;
+/** Bytes that may be received before an ACK is due. */
+export const ACK_BYTES = 131_072;
+/** Milliseconds that an ACK may wait. */
+export const ACK_DELAY_MS = 20;
+
+/** Bytes before a message's body in a stream: type, length. */
+export const MESSAGE_HEADER_BYTES = 5;
+/** Bytes in one line of chat. */
+export const MAX_CHAT_BYTES = 16 * 1_048_576;
+/** Bytes in one line of plain chat. */
+export const MAX_PLAIN_LINE_BYTES = 1_048_576;
+/** Bytes in an ENTRIES message. */
+export const MAX_ENTRIES_BYTES = 262_144;
+/** Bytes in a HAVE message. */
+export const MAX_HAVE_BYTES = 65_536;
+/** Bytes in a file DATA message. */
+export const MAX_FILE_DATA_BYTES = 1_048_576;
+/** Bytes that one digest covers when a transfer resumes. */
+export const RESUME_BLOCK_BYTES = 1_048_576;
+/** Entries in an offer. */
+export const MAX_ENTRIES = 200_000;
+/** Parts in a path. */
+export const MAX_PATH_PARTS = 64;
+/** Bytes in one part of a path. */
+export const MAX_PART_BYTES = 255;
+/** Bytes in a path. */
+export const MAX_PATH_BYTES = 4_096;
+
+// What this implementation chooses.
+
+/** Milliseconds for preface and handshake. */
+export const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** Milliseconds for one attempt to dial. */
+export const DIAL_TIMEOUT_MS = 10_000;
+/** Milliseconds without a byte after which a PING goes out. */
+export const PING_AFTER_MS = 8_000;
+/** Milliseconds without a byte after which a connection is given up. */
+export const DEAD_AFTER_MS = 20_000;
+/** Milliseconds that a session lives without a connection. */
+export const SESSION_HOLD_MS = 60_000;
+/** Milliseconds to wait, at the end, for the other side to acknowledge everything. */
+export const FLUSH_TIMEOUT_MS = 5_000;
+/** Milliseconds to wait for the other side's GOODBYE. */
+export const GOODBYE_TIMEOUT_MS = 1_000;
+/** Connections that a listener has in their handshake at once. */
+export const MAX_HANDSHAKES = 64;
+/** Sessions that a listener serves at once. */
+export const MAX_SESSIONS = 256;
