@@ -1,0 +1,254 @@
+/** Runs programs for the benchmarks, weighs them, and leaves nothing behind: no process, no file. */
+import { InterruptedError } from "../../protocol/errors.ts";
+
+/** What a process has used, together with every descendant that it or its descendants waited for. */
+export interface Usage {
+  /** Seconds of user and system time. */
+  cpu: number;
+  /** Peak resident memory of the largest of the processes, in MB (10^6 bytes). */
+  resident: number;
+}
+
+/** How to measure. */
+export interface Options {
+  /** Fewer rounds and smaller files: to see that all is well, not to quote. */
+  quick: boolean;
+  /** The `main.ts` to measure instead of this project's. */
+  program: string | undefined;
+}
+
+export interface StartOptions {
+  env?: Record<string, string>;
+  /** "piped" if the caller reads what the program prints; nothing is kept otherwise. */
+  stdout?: "piped";
+  /** It runs until `stop` and may then exit with any code. */
+  server?: boolean;
+}
+
+/** Seconds after which a program that is no server counts as hanging. */
+const HANGING_AFTER_S = 180;
+const LISTENING_WITHIN_S = 15;
+const POLL_MS = 5;
+
+/**
+ * A program that runs under GNU time. Its report comes from wait4(), so it has the exact totals of
+ * the program and of all children that were waited for: scp counts its ssh, sshd its sessions.
+ */
+export class Child {
+  readonly #process: Deno.ChildProcess;
+  readonly #command: string;
+  readonly #report: string;
+  readonly #errors: Promise<string>;
+  readonly #server: boolean;
+  readonly #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #signal: AbortSignal;
+  #exited = false;
+
+  constructor(command: string[], report: string, signal: AbortSignal, options: StartOptions) {
+    this.#command = command.join(" ");
+    this.#report = report;
+    this.#signal = signal;
+    this.#server = options.server ?? false;
+    this.#process = new Deno.Command("time", {
+      args: ["-q", "-f", "%U %S %M", "-o", report, ...command],
+      env: options.env ?? {},
+      stdin: "null",
+      stdout: options.stdout ?? "null",
+      stderr: "piped",
+      // A process group of its own: one signal reaches the program and all its children.
+      detached: true,
+    }).spawn();
+    this.#errors = new Response(this.#process.stderr).text();
+    this.#timer = this.#server ? undefined : setTimeout(() => this.kill(), HANGING_AFTER_S * 1000);
+    this.#process.status.then(() => this.#ended());
+  }
+
+  /** What the program prints; only for those started with `stdout: "piped"`. */
+  get stdout(): ReadableStream<Uint8Array> {
+    return this.#process.stdout;
+  }
+
+  /**
+   * Waits until the program has exited.
+   * @throws {Error} with what it wrote on standard error if it failed
+   */
+  async finished(): Promise<Usage> {
+    const { success, code } = await this.#process.status;
+    this.#signal.throwIfAborted();
+    if (!success && !this.#server) {
+      throw new Error(`${this.#command}: exit code ${code}\n${(await this.#errors).trim()}`);
+    }
+    const [user, system, kibibytes] = (await Deno.readTextFile(this.#report)).split(" ").map(
+      Number,
+    );
+    return { cpu: user! + system!, resident: kibibytes! * 1024 / 1e6 };
+  }
+
+  /**
+   * Waits until the program listens on a TCP port of 127.0.0.1. Looks instead of connecting, because some
+   * take one connection only.
+   */
+  async listening(port: number): Promise<void> {
+    const entry = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000 0A`;
+    await this.#until("listens", async () => {
+      return (await Deno.readTextFile("/proc/net/tcp")).includes(entry);
+    });
+  }
+
+  /**
+   * Ends a server once its own children have ended: only children that it has waited for are in its usage.
+   */
+  async stop(): Promise<Usage> {
+    const [program] = await childrenOf(this.#process.pid);
+    if (program !== undefined) {
+      await this.#until("has no children", async () => (await childrenOf(program)).length === 0);
+      // To the program alone: GNU time must live to write its report.
+      Deno.kill(program, "SIGTERM");
+    }
+    return await this.finished();
+  }
+
+  /** Ends the program and its children at once. Idempotent. */
+  kill(): void {
+    if (!this.#exited) Deno.kill(-this.#process.pid, "SIGKILL");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.kill();
+    await this.#process.status;
+  }
+
+  async #until(what: string, holds: () => Promise<boolean>): Promise<void> {
+    const end = performance.now() + LISTENING_WITHIN_S * 1000;
+    while (!await holds()) {
+      this.#signal.throwIfAborted();
+      if (this.#exited) throw new Error(`${this.#command}: exited\n${await this.#errors}`);
+      if (performance.now() > end) {
+        throw new Error(`${this.#command}: waited ${LISTENING_WITHIN_S} s until it ${what}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+
+  #ended(): void {
+    this.#exited = true;
+    clearTimeout(this.#timer);
+  }
+}
+
+/** Owns the temporary folder and every program that a benchmark starts. */
+export class Harness implements AsyncDisposable {
+  /** Temporary, on a disk: /var/tmp, where /tmp is often memory. TMPDIR overrides. */
+  readonly folder: string;
+  readonly #children: Child[] = [];
+  readonly #controller = new AbortController();
+  readonly #interrupt = () => this.#stopAll();
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    for (const name of ["SIGINT", "SIGTERM"] as const) {
+      Deno.addSignalListener(name, this.#interrupt);
+    }
+  }
+
+  static async create(): Promise<Harness> {
+    const dir = Deno.env.get("TMPDIR") ?? "/var/tmp";
+    return new Harness(await Deno.makeTempDir({ dir, prefix: "p2p-bench-" }));
+  }
+
+  /** Aborted by Ctrl-C. Whatever waits for a program then fails. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** A path in the temporary folder. */
+  path(name: string): string {
+    return `${this.folder}/${name}`;
+  }
+
+  start(command: string[], options: StartOptions = {}): Child {
+    this.signal.throwIfAborted();
+    const report = this.path(`usage-${this.#children.length}`);
+    const child = new Child(command, report, this.signal, options);
+    this.#children.push(child);
+    return child;
+  }
+
+  /** Runs a program to its end; resolves to the seconds that it took. */
+  async run(command: string[], options: StartOptions = {}): Promise<number> {
+    const started = performance.now();
+    await this.start(command, options).finished();
+    return secondsSince(started);
+  }
+
+  /**
+   * An empty folder for what is received. Everything written before is on the disk when this
+   * resolves, so that no run pays for the one before it.
+   */
+  async emptyFolder(name: string): Promise<string> {
+    const folder = this.path(name);
+    await removeIfThere(folder);
+    await Deno.mkdir(folder);
+    await this.run(["sync"]);
+    return folder;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#children.map((child) => child[Symbol.asyncDispose]()));
+    for (const name of ["SIGINT", "SIGTERM"] as const) {
+      Deno.removeSignalListener(name, this.#interrupt);
+    }
+    await Deno.remove(this.folder, { recursive: true });
+  }
+
+  #stopAll(): void {
+    this.#controller.abort(new InterruptedError("Benchmark: interrupted"));
+    for (const child of this.#children) child.kill();
+  }
+}
+
+/** A TCP port of 127.0.0.1 that was free a moment ago. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+/** Seconds since a reading of `performance.now()`. */
+export function secondsSince(started: number): number {
+  return (performance.now() - started) / 1000;
+}
+
+/**
+ * Checks that programs are installed.
+ * @throws {Error} that says what to install
+ */
+export async function requirePrograms(names: string[], packages: string): Promise<void> {
+  for (const name of names) {
+    const script = 'command -v "$0"';
+    const { success } = await new Deno.Command("sh", { args: ["-c", script, name] }).output();
+    if (!success) throw new Error(`${name}: not installed; try: apt-get install ${packages}`);
+  }
+}
+
+/** A line about how far the benchmark has got, on standard error. */
+export function note(text: string): void {
+  console.error(`bench: ${text}`);
+}
+
+async function childrenOf(pid: number): Promise<number[]> {
+  try {
+    const list = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`);
+    return list.split(" ").filter((word) => word !== "").map(Number);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,0 +1,85 @@
+import { type Child, type Harness, secondsSince } from "./harness.ts";
+import type { Tool, Transfer } from "./tool.ts";
+
+/** What the program is allowed, as the README says to run it. */
+const PERMISSIONS = ["--allow-net", "--allow-read", "--allow-write", "--allow-env", "--allow-sys"];
+const PROJECT = `${import.meta.dirname}/../..`;
+
+/** The program that all this is about. Each side keeps an identity of its own from run to run. */
+export class P2p implements Tool {
+  static readonly title = "**p2p send**";
+  readonly name = P2p.title;
+  readonly #harness: Harness;
+  readonly #program: string;
+
+  private constructor(harness: Harness, program: string) {
+    this.#harness = harness;
+    this.#program = program;
+  }
+
+  /** @param program path of the `main.ts` to measure; the one of this project if not given */
+  static async create(harness: Harness, program = `${PROJECT}/main.ts`): Promise<P2p> {
+    const p2p = new P2p(harness, program);
+    // The first start after a change compiles; nobody meets that twice.
+    await p2p.help();
+    return p2p;
+  }
+
+  async transfer(source: string, folder: string): Promise<Transfer> {
+    const listener = await this.listen(folder);
+    const started = performance.now();
+    const sender = await this.send(listener.address, source).finished();
+    const wall = secondsSince(started);
+    return { wall, sender, receiver: await listener.child.finished() };
+  }
+
+  /** Starts a listener that receives one offer into the folder; resolves when it can be reached. */
+  async listen(folder: string): Promise<{ address: string; child: Child }> {
+    const words = ["listen", "--port", "0", "--host", "127.0.0.1", "--dir", folder];
+    words.push("--yes", "--once", "--json", "--quiet");
+    const child = this.#start("listener", words, "piped");
+    return { address: await listeningAddress(child), child };
+  }
+
+  /** Starts a sender; it exits when the listener has acknowledged all. */
+  send(address: string, path: string): Child {
+    const words = ["send", "--address", address, "--file", path, "--json", "--quiet"];
+    return this.#start("sender", words);
+  }
+
+  /** Runs `p2p --help`; resolves to the seconds that it took. */
+  help(): Promise<number> {
+    return this.#harness.run([...this.#command(), "--help"]);
+  }
+
+  #start(side: "sender" | "listener", words: string[], stdout?: "piped"): Child {
+    const env = { XDG_CONFIG_HOME: this.#harness.path(`${side}-configuration`) };
+    return this.#harness.start([...this.#command(), ...words], stdout ? { env, stdout } : { env });
+  }
+
+  #command(): string[] {
+    return [Deno.execPath(), "run", ...PERMISSIONS, this.#program];
+  }
+}
+
+/** Reads events until the address is told, and goes on reading so that the listener never blocks. */
+function listeningAddress(child: Child): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  let text: string | null = "";
+  const events = new WritableStream<string>({
+    write(part) {
+      if (text === null) return;
+      text += part;
+      const event = text.split("\n").slice(0, -1).map((line) => JSON.parse(line))
+        .find((event) => event.event === "listening");
+      if (event === undefined) return;
+      text = null;
+      resolve(event.address);
+    },
+  });
+  child.stdout.pipeThrough(new TextDecoderStream()).pipeTo(events)
+    .then(() => child.finished())
+    .then(() => reject(new Error("p2p listen: ended without saying where it listens")))
+    .catch(reject);
+  return promise;
+}
