@@ -43,7 +43,9 @@ export const MAX_CHAT_BYTES = 16 * 1_048_576;
 export const MAX_PLAIN_LINE_BYTES = 1_048_576;
 /** Bytes in an ENTRIES message. */
 export const MAX_ENTRIES_BYTES = 262_144;
-/** Bytes in a HAVE message. */
+/** Bytes in all ENTRIES messages of an offer. */
+export const MAX_OFFER_BYTES = 33_554_432;
+/** Bytes in a HAVE or SKIP message. */
 export const MAX_HAVE_BYTES = 65_536;
 /** Bytes in a file DATA message. */
 export const MAX_FILE_DATA_BYTES = 1_048_576;
@@ -59,6 +61,19 @@ export const MAX_PART_BYTES = 255;
 export const MAX_PATH_BYTES = 4_096;
 
 // What this implementation chooses.
+
+/** Bytes in one write of file data: whole session frames. */
+export const SLAB_BYTES = 16 * MAX_PAYLOAD_BYTES;
+/** Writes of file data that a sender holds until they are acknowledged. */
+export const MAX_SLABS = 24;
+/** Bytes of a file that are read or written at a time on the disk. */
+export const DISK_BYTES = 1_048_576;
+/** Files that are synchronised with the disk at once. */
+export const SYNC_LANES = 32;
+/** Bytes that a receiver leaves free on the disk. */
+export const DISK_RESERVE_BYTES = 4 * 1_048_576;
+/** Milliseconds that the other side has to notice a REFUSE or an ABORT before the stream is reset. */
+export const DRAIN_TIMEOUT_MS = 5_000;
 
 /** Milliseconds for preface and handshake. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
