@@ -1,0 +1,31 @@
+import { encodeText } from "./bytes.ts";
+import { MAX_NAME_BYTES } from "./limits.ts";
+
+/** A name that is good, or what is wrong with it, to stand behind "Name not usable: ". */
+export type CheckedName =
+  | { readonly name: string; readonly problem?: undefined }
+  | { readonly name?: undefined; readonly problem: string };
+
+// Control characters; those that show nothing, or that turn what follows around (bidi); line and
+// paragraph separators; halves of surrogate pairs; the Braille blank, which no property tells apart.
+const unseen =
+  /[\p{Control}\p{Format}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\p{Surrogate}\u2800]/u;
+const spaceAtEnd = /^\s|\s$/u;
+const addressLike = /:\d+$/;
+
+/**
+ * Whether a peer may go by this name (README.md, section 9): what other people see of a peer, and
+ * what its key is kept under. Gives it in Unicode's NFC form, so that equal looks are equal text.
+ */
+export function checkName(text: string): CheckedName {
+  const name = text.normalize("NFC");
+  if (name === "") return { problem: "it is empty" };
+  if (unseen.test(name)) return { problem: "it has a control or invisible character" };
+  if (spaceAtEnd.test(name)) return { problem: "it begins or ends with a space" };
+  // Otherwise a peer could call itself like an address, and have its key kept for who is there.
+  if (addressLike.test(name)) return { problem: "it looks like an address" };
+  if (encodeText(name).length > MAX_NAME_BYTES) {
+    return { problem: `it is longer than ${MAX_NAME_BYTES} bytes` };
+  }
+  return { name };
+}
