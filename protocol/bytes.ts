@@ -170,3 +170,8 @@ export class ByteWriter {
     this.#view = new DataView(larger.buffer);
   }
 }
+
+/** Whether two arrays hold the same bytes. Not for secrets: its time depends on where they differ. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}

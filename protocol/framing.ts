@@ -48,9 +48,16 @@ export class ReceiveBuffer {
     if (this.#start === this.#end) this.#moveToFront();
     else if (this.#bytes.length - this.#end < this.#bytes.length / 4) {
       this.#moveToFront();
-      if (this.#bytes.length - this.#end < this.#bytes.length / 4) this.#grow();
+      if (this.#bytes.length - this.#end < this.#bytes.length / 4) {
+        this.#resize(this.#bytes.length * 2);
+      }
     }
     return this.#bytes.subarray(this.#end);
+  }
+
+  /** Makes the buffer at least so large, for connections that carry much. */
+  reserve(capacity: number): void {
+    if (capacity > this.#bytes.length) this.#resize(capacity);
   }
 
   /** Says how many bytes were placed at the start of `space()`. */
@@ -128,8 +135,8 @@ export class ReceiveBuffer {
     this.#start = 0;
   }
 
-  #grow(): void {
-    const larger = new Uint8Array(this.#bytes.length * 2);
+  #resize(capacity: number): void {
+    const larger = new Uint8Array(capacity);
     larger.set(this.#bytes.subarray(0, this.#end));
     this.#bytes = larger;
   }

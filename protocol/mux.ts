@@ -145,12 +145,25 @@ export class Mux {
     return bytes;
   }
 
-  /** The next frame to send, or undefined. Data frames only when `dataAllowed`. */
-  next(dataAllowed: boolean): LoggedFrame | undefined {
+  /** Whether frames wait that tell the other side something about the streams themselves. */
+  get controlPending(): boolean {
+    return this.#control.length > 0;
+  }
+
+  /** Whether nothing waits to be sent, not even for want of credit. */
+  get idle(): boolean {
+    return !this.controlPending &&
+      [...this.#streams.values()].every((stream) =>
+        stream.outbox.size === 0 && stream.finishing === stream.finished
+      );
+  }
+
+  /** The next frame to send, or undefined. Those of bulk streams only when `bulkAllowed`. */
+  next(bulkAllowed: boolean): LoggedFrame | undefined {
     const control = this.#control.shift();
     if (control) return control;
-    if (!dataAllowed) return undefined;
-    const stream = this.#nextReady(this.#ready.urgent) ?? this.#nextReady(this.#ready.bulk);
+    const stream = this.#nextReady(this.#ready.urgent) ??
+      (bulkAllowed ? this.#nextReady(this.#ready.bulk) : undefined);
     if (!stream) return undefined;
     const frame = stream.outbox.size > 0 ? this.#takeData(stream) : this.#takeFinish(stream);
     this.#offer(stream);

@@ -16,6 +16,7 @@ import {
   MAX_REASON_BYTES,
   SESSION_HEADER_BYTES,
 } from "./limits.ts";
+import { checkName } from "./name.ts";
 
 /** The types of session frames. Those below HELLO are numbered and sent again after a connection was lost. */
 export const FrameType = {
@@ -96,11 +97,11 @@ export function encodeFrame(frame: SessionFrame): Uint8Array<ArrayBuffer> {
 
 /** Cuts a session's plaintext into frames, however it arrives. */
 export class SessionFrameDecoder {
-  /** What has arrived and is not yet taken. Joined only when a frame is complete: no byte is copied again and again. */
+  /** What has arrived and is not yet taken. Joined only when what is needed is there: no byte is copied again and again. */
   #pieces: Uint8Array[] = [];
   #pending = 0;
-  /** Bytes that must be pending before it is worth looking again. */
-  #needed = SESSION_HEADER_BYTES;
+  /** The frame whose payload is awaited. */
+  #header: { type: FrameType; stream: number; length: number } | undefined;
 
   /** Takes more bytes, which from then on belong to the decoder. */
   push(bytes: Uint8Array): void {
@@ -115,35 +116,34 @@ export class SessionFrameDecoder {
    * @throws {ProtocolError} for an unknown type, or a length that the type does not allow, as soon as the header is there
    */
   next(): SessionFrame | undefined {
-    if (this.#pending < this.#needed) return undefined;
-    const chunk = this.#front();
-    const type = chunk[0] as FrameType;
-    const length = chunk[5]! << 8 | chunk[6]!;
+    this.#header ??= this.#readHeader();
+    if (!this.#header || this.#pending < this.#header.length) return undefined;
+    const { type, stream, length } = this.#header;
+    this.#header = undefined;
+    const view = this.#take(length);
+    const payload = length * 2 < view.buffer.byteLength ? view.slice() : view;
+    return { type, stream, payload };
+  }
+
+  #readHeader(): { type: FrameType; stream: number; length: number } | undefined {
+    if (this.#pending < SESSION_HEADER_BYTES) return undefined;
+    const bytes = this.#take(SESSION_HEADER_BYTES);
+    const type = bytes[0] as FrameType;
+    const stream = (bytes[1]! << 24 | bytes[2]! << 16 | bytes[3]! << 8 | bytes[4]!) >>> 0;
+    const length = bytes[5]! << 8 | bytes[6]!;
     checkLength(type, length);
-    const end = SESSION_HEADER_BYTES + length;
-    if (this.#pending < end) {
-      this.#needed = end;
-      return undefined;
-    }
-    const stream = (chunk[1]! << 24 | chunk[2]! << 16 | chunk[3]! << 8 | chunk[4]!) >>> 0;
-    return { type, stream, payload: this.#takePayload(end) };
+    return { type, stream, length };
   }
 
-  /** The first piece, made long enough to hold what is needed. */
-  #front(): Uint8Array {
-    if (this.#pieces[0]!.length < this.#needed) this.#pieces = [concatBytes(...this.#pieces)];
-    return this.#pieces[0]!;
-  }
-
-  #takePayload(end: number): Uint8Array {
-    this.#needed = end;
-    const chunk = this.#front();
-    const view = chunk.subarray(SESSION_HEADER_BYTES, end);
-    if (end === chunk.length) this.#pieces.shift();
-    else this.#pieces[0] = chunk.subarray(end);
-    this.#pending -= end;
-    this.#needed = SESSION_HEADER_BYTES;
-    return view.length * 2 < chunk.buffer.byteLength ? view.slice() : view;
+  /** Takes bytes that are pending: a view, if they lie in one piece. */
+  #take(length: number): Uint8Array {
+    if (length === 0) return new Uint8Array(0);
+    if (this.#pieces[0]!.length < length) this.#pieces = [concatBytes(...this.#pieces)];
+    const piece = this.#pieces[0]!;
+    if (piece.length === length) this.#pieces.shift();
+    else this.#pieces[0] = piece.subarray(length);
+    this.#pending -= length;
+    return piece.subarray(0, length);
   }
 }
 
@@ -176,7 +176,10 @@ export function encodeHello(hello: Hello): Uint8Array<ArrayBuffer> {
     .u8(hello.resumes ? HELLO_RESUMES : 0).u8(name.length).bytes(name).finish();
 }
 
-/** @throws {ProtocolError} if the payload is not a HELLO's */
+/**
+ * What a HELLO's payload says; the name in Unicode's NFC form.
+ * @throws {ProtocolError} if the payload is not a HELLO's, or the name none
+ */
 export function decodeHello(payload: Uint8Array): Hello {
   const reader = new ByteReader(payload);
   const sessionId = reader.bytes(SESSION_ID_BYTES).slice();
@@ -186,7 +189,9 @@ export function decodeHello(payload: Uint8Array): Hello {
   if (length === 0 || length > MAX_NAME_BYTES) {
     throw new ProtocolError(`Hello not accepted: a name of ${length} bytes`);
   }
-  return { sessionId, received, resumes, name: reader.text(length) };
+  const { name, problem } = checkName(reader.text(length));
+  if (name === undefined) throw new ProtocolError(`Hello not accepted: a name, but ${problem}`);
+  return { sessionId, received, resumes, name };
 }
 
 /** The payload of an ACK, PING or PONG. */

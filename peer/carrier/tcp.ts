@@ -1,0 +1,90 @@
+/** TCP as a Connection. */
+import type { Connection, Path } from "../../protocol/connection.ts";
+import { UnreachableError } from "../../protocol/errors.ts";
+import { type Address, formatAddress, isLocal } from "../address.ts";
+import { describeNetworkError } from "../network_error.ts";
+
+/** Bytes read at once when the caller brings no room of its own. */
+const READ_BYTES = 65_536;
+
+/** A TCP connection that was made or accepted. */
+export class TcpConnection implements Connection {
+  readonly carrier = "tcp";
+  readonly path: Path;
+  readonly remote: string;
+  readonly #conn: Deno.TcpConn;
+  #closed = false;
+
+  constructor(conn: Deno.TcpConn) {
+    this.#conn = conn;
+    const { hostname, port } = conn.remoteAddr;
+    this.remote = formatAddress({ host: hostname, port });
+    this.path = isLocal(hostname) ? "lan" : "direct";
+    try {
+      conn.setNoDelay(true);
+    } catch {
+      // The other side has closed already: the first read says so.
+    }
+  }
+
+  async read(into?: Uint8Array): Promise<Uint8Array | null> {
+    const room = into ?? new Uint8Array(READ_BYTES);
+    const count = await this.#attempt(() => this.#conn.read(room));
+    return count === null ? null : room.subarray(0, count);
+  }
+
+  async write(...parts: Uint8Array[]): Promise<void> {
+    for (const part of parts) {
+      for (let sent = 0; sent < part.length;) {
+        sent += await this.#attempt(() => this.#conn.write(part.subarray(sent)));
+      }
+    }
+  }
+
+  async closeWrite(): Promise<void> {
+    await this.#attempt(() => this.#conn.closeWrite());
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#conn.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+
+  async #attempt<T>(action: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw new UnreachableError("Connection not usable: it was closed");
+    try {
+      return await action();
+    } catch (cause) {
+      throw new UnreachableError(`Connection lost: ${describeNetworkError(cause)}`, { cause });
+    }
+  }
+}
+
+/**
+ * Connects to an address; a host name's addresses are tried as the system gives them.
+ * @throws {UnreachableError} if nobody answers there, or not before the signal aborts
+ */
+export async function dialTcp(address: Address, signal: AbortSignal): Promise<TcpConnection> {
+  const where = formatAddress(address);
+  try {
+    const conn = await Deno.connect({ hostname: address.host, port: address.port, signal });
+    return new TcpConnection(conn);
+  } catch (cause) {
+    throw unreachable(where, cause, signal);
+  }
+}
+
+function unreachable(where: string, cause: unknown, signal: AbortSignal): Error {
+  if (signal.aborted && !(signal.reason instanceof DOMException)) return signal.reason;
+  const reason = signal.aborted ? "no answer" : describeNetworkError(cause);
+  return new UnreachableError(`Could not reach ${where}: ${reason}`, {
+    hint: "Is the other side listening there? Ask for the address that its `p2p listen` prints.",
+    cause,
+  });
+}

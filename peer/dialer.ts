@@ -1,0 +1,109 @@
+/** Sessions that we begin: dial, prove who is who, and dial again when the connection is lost. */
+import { equalBytes } from "../protocol/bytes.ts";
+import { IdentityError, UnreachableError } from "../protocol/errors.ts";
+import { DIAL_TIMEOUT_MS } from "../protocol/limits.ts";
+import type { KeyPair } from "../protocol/noise.ts";
+import { SESSION_ID_BYTES } from "../protocol/session_frame.ts";
+import { type Address, formatAddress } from "./address.ts";
+import { dialTcp } from "./carrier/tcp.ts";
+import { type Clock, sleep, systemClock } from "./clock.ts";
+import { type SecureConnection, secureInitiator } from "./secure.ts";
+import { Session } from "./session.ts";
+import type { Trust } from "./trust.ts";
+
+/** Milliseconds before the first and between later attempts to reconnect, before jitter. */
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 5_000;
+
+export interface DialOptions {
+  identity: KeyPair;
+  name: string;
+  trust: Trust;
+  signal: AbortSignal;
+  clock?: Clock;
+}
+
+/**
+ * Begins a session with whoever listens at an address, and keeps it connected until it ends.
+ * @throws {UnreachableError} if nobody answers
+ * @throws {IdentityError} if the key is not the one that is known
+ * @throws {ProtocolError} {RefusedError} as the handshake went
+ */
+export async function dialSession(address: Address, options: DialOptions): Promise<Session> {
+  const { trust } = options;
+  const where = formatAddress(address);
+  const connection = await dialSecure(address, options, (key) => trust.checkAddress(where, key));
+  const session = new Session({
+    role: "initiator",
+    id: crypto.getRandomValues(new Uint8Array(SESSION_ID_BYTES)),
+    name: options.name,
+    remoteKey: connection.remoteKey,
+    clock: options.clock ?? systemClock,
+  });
+  session.onState = (state, reason) => {
+    if (state === "away") session.fail(new UnreachableError(`Lost ${where}: ${reason?.message}`));
+  };
+  session.attach(connection);
+  await session.greeted;
+  await admit(session, where, trust);
+  session.onState = undefined;
+  keepConnected(session, address, options);
+  return session;
+}
+
+async function admit(session: Session, where: string, trust: Trust): Promise<void> {
+  try {
+    await trust.admit(session.remoteName, session.remoteKey, where);
+  } catch (error) {
+    if (error instanceof IdentityError) await session.fail(error, { code: 0, text: "" });
+    throw error;
+  }
+}
+
+async function dialSecure(
+  address: Address,
+  options: DialOptions,
+  checkKey: (key: Uint8Array) => void | Promise<void>,
+): Promise<SecureConnection> {
+  const { identity, signal, clock = systemClock } = options;
+  const timeout = AbortSignal.timeout(DIAL_TIMEOUT_MS);
+  const tcp = await dialTcp(address, AbortSignal.any([signal, timeout]));
+  return await secureInitiator(tcp, { identity, signal, clock, checkKey });
+}
+
+/** Dials again, with patience and jitter, as often as the session is without a connection. */
+function keepConnected(session: Session, address: Address, options: DialOptions): void {
+  const over = new AbortController();
+  session.ended.then(() => over.abort(session.endError()));
+  const signal = AbortSignal.any([options.signal, over.signal]);
+  session.onAway = async () => {
+    try {
+      await reconnect(session, address, { ...options, signal });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  };
+  if (session.state === "away") session.onAway();
+}
+
+async function reconnect(session: Session, address: Address, options: DialOptions): Promise<void> {
+  const clock = options.clock ?? systemClock;
+  for (let wait = FIRST_RETRY_MS;; wait = Math.min(wait * 2, LONGEST_RETRY_MS)) {
+    await sleep(clock, wait * (0.5 + Math.random()), options.signal);
+    try {
+      const connection = await dialSecure(address, options, (key) => checkSame(session, key));
+      return session.attach(connection);
+    } catch (error) {
+      if (error instanceof IdentityError) return await session.fail(error);
+      options.signal.throwIfAborted();
+    }
+  }
+}
+
+function checkSame(session: Session, key: Uint8Array): void {
+  if (equalBytes(key, session.remoteKey)) return;
+  throw new IdentityError(
+    `Session with ${session.remoteName} ended: another key answers at its address now`,
+    { hint: "Connect anew: the key is then compared with the one that is known." },
+  );
+}

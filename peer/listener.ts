@@ -1,0 +1,287 @@
+/**
+ * Waits for peers on a port: tells by the first bytes what each connection is, and turns ours into sessions, new ones or
+ * ones that go on.
+ */
+import { encodeText } from "../protocol/bytes.ts";
+import type { Connection } from "../protocol/connection.ts";
+import { FileError, P2pError, UnreachableError, UsageError } from "../protocol/errors.ts";
+import { ReceiveBuffer } from "../protocol/framing.ts";
+import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES, MAX_SESSIONS } from "../protocol/limits.ts";
+import type { KeyPair } from "../protocol/noise.ts";
+import { classifyFirstBytes } from "../protocol/preface.ts";
+import {
+  decodeHello,
+  encodeFrame,
+  encodeGoodbye,
+  encodeHello,
+  FrameType,
+  GoodbyeCode,
+  type Hello,
+  type SessionFrame,
+  SessionFrameDecoder,
+} from "../protocol/session_frame.ts";
+import type { Address } from "./address.ts";
+import { TcpConnection } from "./carrier/tcp.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { AsyncQueue } from "./async_queue.ts";
+import { describeNetworkError } from "./network_error.ts";
+import { type SecureConnection, secureResponder } from "./secure.ts";
+import { Session } from "./session.ts";
+
+/** Bytes of a connection that are read before it is known what it is. */
+const FIRST_READ_BYTES = 4_096;
+
+export interface ListenerOptions {
+  /** The address to listen on; undefined: all of this machine's, IPv4 and IPv6. */
+  host?: string | undefined;
+  /** 0 picks a free one. */
+  port: number;
+  identity: KeyPair;
+  /** The name that we go by, asked for each greeting. */
+  name: () => string;
+  /**
+   * Whether a peer is welcome under its name; throws what to tell it.
+   * @throws {P2pError} an IdentityError if its key is not the known one
+   */
+  admit: (name: string, key: Uint8Array) => Promise<void>;
+  /** Told of connections that came to nothing, for people to see. */
+  onRefused?: (remote: string, error: P2pError) => void;
+  clock?: Clock;
+}
+
+export class Listener implements AsyncDisposable {
+  /** Sessions that peers began, as they come; ends when the listener is closed. */
+  readonly sessions = new AsyncQueue<Session>();
+  readonly #options: ListenerOptions;
+  readonly #clock: Clock;
+  readonly #sockets: Deno.TcpListener[];
+  readonly #handshakes = new Set<Connection>();
+  readonly #live = new Map<string, Session>();
+
+  /**
+   * Begins to listen.
+   * @throws {UnreachableError} if the port is taken or the address is not this machine's
+   */
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#sockets = openSockets(options.host, options.port);
+    for (const socket of this.#sockets) this.#accept(socket);
+  }
+
+  /** The port that is listened on. */
+  get port(): number {
+    return this.#sockets[0]!.addr.port;
+  }
+
+  /** The addresses that others can use, the likeliest first. */
+  get addresses(): Address[] {
+    return reachableAddresses(this.#options.host, this.port);
+  }
+
+  /** Stops listening; sessions go on. */
+  close(): void {
+    for (const socket of this.#sockets.splice(0)) socket.close();
+    for (const connection of this.#handshakes) connection.close();
+    this.sessions.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+
+  async #accept(socket: Deno.TcpListener): Promise<void> {
+    while (this.#sockets.includes(socket)) {
+      try {
+        const connection = new TcpConnection(await socket.accept());
+        if (this.#handshakes.size >= MAX_HANDSHAKES) connection.close();
+        else this.#serve(connection);
+      } catch {
+        if (!this.#sockets.includes(socket)) return;
+        // A connection that broke before it was accepted, or too many open files: the next one may do better.
+        await new Promise((resolve) => this.#clock.after(50, () => resolve(undefined)));
+      }
+    }
+  }
+
+  /** One connection from its first byte to its session, under one deadline. */
+  async #serve(connection: Connection): Promise<void> {
+    this.#handshakes.add(connection);
+    const deadline = new AbortController();
+    const cancel = this.#clock.after(HANDSHAKE_TIMEOUT_MS, () => {
+      deadline.abort(new UnreachableError("it said nothing sensible for 10 s"));
+      connection.close();
+    });
+    try {
+      await this.#establish(connection, deadline.signal);
+    } catch (error) {
+      connection.close();
+      const reason = deadline.signal.reason ?? error;
+      if (reason instanceof P2pError) this.#options.onRefused?.(connection.remote, reason);
+      else throw reason;
+    } finally {
+      cancel();
+      this.#handshakes.delete(connection);
+    }
+  }
+
+  async #establish(connection: Connection, signal: AbortSignal): Promise<void> {
+    const received = new ReceiveBuffer(FIRST_READ_BYTES);
+    if (await readKind(connection, received) !== "p2p") return await advise(connection);
+    const options = { identity: this.#options.identity, clock: this.#clock, signal };
+    const secure = await secureResponder(connection, received, options);
+    const decoder = new SessionFrameDecoder();
+    const hello = await readHello(secure, decoder);
+    try {
+      await this.#options.admit(hello.name, secure.remoteKey);
+      await this.#hand(secure, decoder, hello);
+    } catch (error) {
+      if (!(error instanceof P2pError)) throw error;
+      const code = error.code === "identity" ? GoodbyeCode.identityRefused : GoodbyeCode.busy;
+      await this.#dismiss(secure, hello, code, error.code === "identity" ? "" : error.message);
+      throw error;
+    }
+  }
+
+  /** Gives the connection to its session: the one that it continues, or a new one. */
+  async #hand(secure: SecureConnection, decoder: SessionFrameDecoder, hello: Hello): Promise<void> {
+    const key = sessionKey(secure.remoteKey, hello.sessionId);
+    const known = this.#live.get(key);
+    if (hello.resumes !== (known !== undefined)) {
+      return await this.#dismiss(secure, hello, GoodbyeCode.unknownSession, "");
+    }
+    if (known) return known.attach(secure, decoder, hello);
+    if (this.#live.size >= MAX_SESSIONS) {
+      return await this.#dismiss(secure, hello, GoodbyeCode.busy, "too many peers");
+    }
+    const session = new Session({
+      role: "responder",
+      id: hello.sessionId,
+      name: this.#options.name(),
+      remoteKey: secure.remoteKey,
+      clock: this.#clock,
+    });
+    this.#live.set(key, session);
+    session.ended.then(() => this.#live.delete(key));
+    session.attach(secure, decoder, hello);
+    this.sessions.push(session);
+  }
+
+  /** Tells a peer why there is no session for it. */
+  async #dismiss(
+    secure: SecureConnection,
+    hello: Hello,
+    code: GoodbyeCode,
+    text: string,
+  ): Promise<void> {
+    const greeting = encodeHello({ ...hello, received: 0, name: this.#options.name() });
+    await secure.write(
+      encodeFrame({ type: FrameType.hello, stream: 0, payload: greeting }),
+      encodeFrame({ type: FrameType.goodbye, stream: 0, payload: encodeGoodbye({ code, text }) }),
+    );
+    await secure.closeWrite();
+    // Until the other side has closed: closing first, with bytes unread, could take back what was just said.
+    while (await secure.read() !== null);
+    secure.close();
+  }
+}
+
+function sessionKey(key: Uint8Array, id: Uint8Array): string {
+  return `${key.toHex()} ${id.toHex()}`;
+}
+
+async function readKind(connection: Connection, received: ReceiveBuffer) {
+  for (;;) {
+    const kind = classifyFirstBytes(received.peek());
+    if (kind) return kind;
+    const bytes = await connection.read(received.space());
+    if (bytes === null) throw new UnreachableError("it said nothing and closed");
+    received.filled(bytes.length);
+  }
+}
+
+/** For a person with nc or a browser: what to run instead. */
+async function advise(connection: Connection): Promise<void> {
+  await connection.write(
+    encodeText("This is p2p, and encrypted. Connect with: p2p connect HOST:PORT\n"),
+  );
+  await connection.closeWrite();
+  connection.close();
+  throw new UnreachableError("it does not speak p2p");
+}
+
+async function readHello(secure: SecureConnection, decoder: SessionFrameDecoder): Promise<Hello> {
+  let frame: SessionFrame | undefined;
+  while (!(frame = decoder.next())) {
+    const bytes = await secure.read();
+    if (bytes === null) throw new UnreachableError("it closed before it had greeted");
+    decoder.push(bytes);
+  }
+  if (frame.type !== FrameType.hello) throw new UnreachableError("it began without a greeting");
+  return decodeHello(frame.payload);
+}
+
+/**
+ * On all addresses, one IPv6 socket takes IPv4 as well on most systems; where it does not, or there is no IPv6, a second one
+ * or the other one serves.
+ */
+function openSockets(host: string | undefined, port: number): Deno.TcpListener[] {
+  if (host !== undefined) return [openSocket(host, port)];
+  let both: Deno.TcpListener;
+  try {
+    both = Deno.listen({ hostname: "::", port });
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) throw listenError("", port, error);
+    return [openSocket("0.0.0.0", port)];
+  }
+  if (Deno.build.os !== "windows") return [both];
+  return [both, openSocket("0.0.0.0", both.addr.port)];
+}
+
+function openSocket(hostname: string, port: number): Deno.TcpListener {
+  try {
+    return Deno.listen({ hostname, port });
+  } catch (error) {
+    throw listenError(hostname, port, error);
+  }
+}
+
+function listenError(host: string, port: number, cause: unknown): P2pError {
+  if (cause instanceof Deno.errors.AddrInUse) {
+    return new UnreachableError(`Could not listen on port ${port}: another program has it`, {
+      hint: "Take another with --port, or --port 0 for any free one.",
+      cause,
+    });
+  }
+  if (cause instanceof Deno.errors.PermissionDenied || cause instanceof Deno.errors.NotCapable) {
+    return new FileError(`Could not listen on port ${port}: this user may not`, {
+      hint: "Take a port above 1023 with --port.",
+      cause,
+    });
+  }
+  return new UsageError(`Could not listen on ${host}: ${describeNetworkError(cause)}`, {
+    hint: "Name one of this machine's addresses with --host, or leave --host out for all of them.",
+    cause,
+  });
+}
+
+function reachableAddresses(host: string | undefined, port: number): Address[] {
+  if (host !== undefined && host !== "0.0.0.0" && host !== "::") return [{ host, port }];
+  const ipv4Only = host === "0.0.0.0";
+  const found = Deno.networkInterfaces()
+    .filter((each) => !(ipv4Only && each.family === "IPv6") && !isLinkLocal(each.address))
+    .sort((a, b) => rank(a) - rank(b));
+  return found.map((each) => ({ host: each.address, port }));
+}
+
+/** Link-local addresses need a zone that only the other machine knows. */
+function isLinkLocal(ip: string): boolean {
+  return /^(fe[89ab]|169\.254\.)/i.test(ip);
+}
+
+/** IPv4 is what people can type; loopback serves this machine only. */
+function rank(each: Deno.NetworkInterfaceInfo): number {
+  const loopback = each.address === "::1" || each.address.startsWith("127.");
+  return (loopback ? 2 : 0) + (each.family === "IPv6" ? 1 : 0);
+}

@@ -1,0 +1,23 @@
+/** The system's network errors in a few plain words, for the end of a sentence. */
+export function describeNetworkError(error: unknown): string {
+  for (const [type, words] of KINDS) if (error instanceof type) return words;
+  const text = error instanceof Error ? error.message : String(error);
+  if (/failed to lookup|name or service|no such host|nodename/i.test(text)) {
+    return "no such host name";
+  }
+  if (/no route|unreachable/i.test(text)) return "no route there";
+  return text.replace(/\s*\(os error \d+\).*/s, "").toLowerCase();
+}
+
+const KINDS: [new (...args: never[]) => Error, string][] = [
+  [Deno.errors.ConnectionRefused, "nobody listens there"],
+  [Deno.errors.ConnectionReset, "the other side broke off"],
+  [Deno.errors.ConnectionAborted, "the connection was aborted"],
+  [Deno.errors.BrokenPipe, "the other side broke off"],
+  [Deno.errors.TimedOut, "no answer"],
+  [Deno.errors.NetworkUnreachable, "no route there"],
+  [Deno.errors.UnexpectedEof, "the other side broke off"],
+  [Deno.errors.AddrNotAvailable, "this machine does not have that address"],
+  [Deno.errors.BadResource, "it was closed"],
+  [Deno.errors.Interrupted, "it was closed"],
+];

@@ -1,0 +1,305 @@
+/**
+ * Encryption as a wrapper: `secure(connection)` runs preface and Noise handshake and returns another Connection, whose
+ * bytes are authentic and whose other end's key is known. protocol/README.md, sections 1 to 4.
+ */
+import { equalBytes } from "../protocol/bytes.ts";
+import type { Connection, Path } from "../protocol/connection.ts";
+import { ProtocolError, RefusedError, UnreachableError } from "../protocol/errors.ts";
+import { FRAME_HEADER_BYTES, ReceiveBuffer, writeFrameHeader } from "../protocol/framing.ts";
+import {
+  HANDSHAKE_TIMEOUT_MS,
+  MAX_FRAME_BYTES,
+  MAX_HANDSHAKE_BYTES,
+  MAX_PREFACE_BYTES,
+  MAX_RECORD_BYTES,
+} from "../protocol/limits.ts";
+import {
+  type CipherState,
+  type HandshakeResult,
+  HandshakeState,
+  type KeyPair,
+} from "../protocol/noise.ts";
+import { errorPreface, parsePreface, SESSION_PREFACE } from "../protocol/preface.ts";
+import { type Clock, systemClock } from "./clock.ts";
+
+const PROTOCOL = "Noise_XX_25519_ChaChaPoly_SHA256";
+
+/** Records that are sealed before they are written together. */
+const RECORDS_PER_WRITE = 4;
+/** Bytes read from the carrier at once, at the most. */
+const RECEIVE_BUFFER_BYTES = 8 * 65_536;
+
+export interface SecureOptions {
+  /** Our static key. */
+  identity: KeyPair;
+  /**
+   * Called with the other side's static key as soon as it is proven; the initiator has not yet shown its own then.
+   * What it throws ends the handshake.
+   */
+  checkKey?: (publicKey: Uint8Array) => void | Promise<void>;
+  clock?: Clock;
+  signal?: AbortSignal;
+}
+
+/** Makes the connection that we dialled secure. */
+export function secureInitiator(
+  connection: Connection,
+  options: SecureOptions,
+): Promise<SecureConnection> {
+  return guarded(connection, options, async (wire) => {
+    const noise = new HandshakeState({
+      protocolName: PROTOCOL,
+      initiator: true,
+      prologue: SESSION_PREFACE,
+      staticKey: options.identity,
+    });
+    await connection.write(SESSION_PREFACE, framed(noise.writeMessage()));
+    await wire.readPreface();
+    noise.readMessage(await wire.readFrame());
+    await options.checkKey?.(noise.remoteStaticKey!);
+    await connection.write(framed(noise.writeMessage()));
+    return noise.split();
+  });
+}
+
+/** Makes a connection that was accepted secure. `received` holds what was already read of it, its preface line included. */
+export function secureResponder(
+  connection: Connection,
+  received: ReceiveBuffer,
+  options: SecureOptions,
+): Promise<SecureConnection> {
+  return guarded(connection, options, async (wire) => {
+    await acceptPreface(connection, await wire.readLine());
+    const noise = new HandshakeState({
+      protocolName: PROTOCOL,
+      initiator: false,
+      prologue: SESSION_PREFACE,
+      staticKey: options.identity,
+    });
+    noise.readMessage(await wire.readFrame());
+    await connection.write(SESSION_PREFACE, framed(noise.writeMessage()));
+    noise.readMessage(await wire.readFrame());
+    await options.checkKey?.(noise.remoteStaticKey!);
+    return noise.split();
+  }, received);
+}
+
+async function acceptPreface(connection: Connection, line: Uint8Array): Promise<void> {
+  const preface = parsePreface(line);
+  if (preface.word === "session" && equalBytes(line, SESSION_PREFACE.subarray(0, -1))) return;
+  const reason = preface.word === "version"
+    ? "this side speaks version 1 only: both sides need the same version"
+    : "unknown kind of connection: this side takes sessions only";
+  await connection.write(errorPreface(reason));
+  throw new ProtocolError(`Connection not accepted: ${reason}`);
+}
+
+/** A handshake under a deadline: whatever goes wrong, or is aborted, closes the connection. */
+async function guarded(
+  connection: Connection,
+  options: SecureOptions,
+  handshake: (wire: HandshakeWire) => Promise<HandshakeResult>,
+  received = new ReceiveBuffer(MAX_HANDSHAKE_BYTES),
+): Promise<SecureConnection> {
+  let reason: Error | undefined;
+  function giveUp(why: Error): void {
+    reason ??= why;
+    connection.close();
+  }
+  const abort = () => giveUp(options.signal!.reason);
+  const cancel = (options.clock ?? systemClock).after(
+    HANDSHAKE_TIMEOUT_MS,
+    () => giveUp(stalled(connection)),
+  );
+  options.signal?.addEventListener("abort", abort);
+  try {
+    options.signal?.throwIfAborted();
+    const result = await handshake(new HandshakeWire(connection, received));
+    return new SecureConnection(connection, received, result);
+  } catch (error) {
+    connection.close();
+    throw reason ?? error;
+  } finally {
+    cancel();
+    options.signal?.removeEventListener("abort", abort);
+  }
+}
+
+function stalled(connection: Connection): UnreachableError {
+  return new UnreachableError(
+    `Handshake with ${connection.remote} not complete: nothing sensible came for ${
+      HANDSHAKE_TIMEOUT_MS / 1000
+    } s`,
+    { hint: "Is the program there a p2p of the same version? Check the address and the port." },
+  );
+}
+
+function framed(message: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(FRAME_HEADER_BYTES + message.length);
+  writeFrameHeader(frame, 0, message.length);
+  frame.set(message, FRAME_HEADER_BYTES);
+  return frame;
+}
+
+/** Reads lines and frames while the handshake runs. */
+class HandshakeWire {
+  constructor(readonly connection: Connection, readonly received: ReceiveBuffer) {}
+
+  /** The other side's preface: returns if it agrees. */
+  async readPreface(): Promise<void> {
+    const preface = parsePreface(await this.readLine());
+    if (preface.word === "session") return;
+    if (preface.word === "error") {
+      throw new RefusedError(`${this.connection.remote} refused the connection: ${preface.text}`);
+    }
+    throw new ProtocolError(`${this.connection.remote} answered with an unknown preface`, {
+      hint: "Both sides need the same version of p2p.",
+    });
+  }
+
+  readLine(): Promise<Uint8Array> {
+    return this.#take(() => {
+      refuseStrangers(this.received.peek());
+      return this.received.takeLine(MAX_PREFACE_BYTES)?.slice();
+    });
+  }
+
+  readFrame(): Promise<Uint8Array> {
+    return this.#take(() => this.received.takeFrame(MAX_HANDSHAKE_BYTES)?.slice());
+  }
+
+  async #take(attempt: () => Uint8Array | undefined): Promise<Uint8Array> {
+    for (;;) {
+      const taken = attempt();
+      if (taken) return taken;
+      const read = await this.connection.read(this.received.space());
+      if (read === null) {
+        throw new UnreachableError(
+          `${this.connection.remote} closed the connection in the handshake`,
+        );
+      }
+      this.received.filled(read.length);
+    }
+  }
+}
+
+/** What does not begin as a preface does is no peer of ours: said at once, not when a line would be complete. */
+function refuseStrangers(bytes: Uint8Array): void {
+  const magic = SESSION_PREFACE.subarray(0, 4);
+  const length = Math.min(bytes.length, magic.length);
+  if (!equalBytes(bytes.subarray(0, length), magic.subarray(0, length))) parsePreface(bytes);
+}
+
+/** A Connection whose bytes are encrypted and authenticated, with a peer whose key is known. */
+export class SecureConnection implements Connection {
+  readonly carrier: string;
+  readonly path: Path;
+  readonly remote: string;
+  /** The other side's static key: its identity. */
+  readonly remoteKey: Uint8Array;
+  readonly #inner: Connection;
+  readonly #received: ReceiveBuffer;
+  readonly #sending: CipherState;
+  readonly #receiving: CipherState;
+  readonly #wire = new Uint8Array(RECORDS_PER_WRITE * (FRAME_HEADER_BYTES + MAX_FRAME_BYTES));
+  /** Plaintext that did not fit the reader's room. */
+  #rest: Uint8Array = new Uint8Array(0);
+
+  constructor(inner: Connection, received: ReceiveBuffer, result: HandshakeResult) {
+    this.carrier = `secure ${inner.carrier}`;
+    this.path = inner.path;
+    this.remote = inner.remote;
+    this.remoteKey = result.remoteStaticKey!;
+    this.#inner = inner;
+    this.#received = received;
+    this.#received.reserve(RECEIVE_BUFFER_BYTES);
+    this.#sending = result.send;
+    this.#receiving = result.receive;
+  }
+
+  async read(into?: Uint8Array): Promise<Uint8Array | null> {
+    const plaintext = this.#takeRest() ?? await this.#readRecord();
+    if (plaintext === null || !into) return plaintext;
+    const count = Math.min(into.length, plaintext.length);
+    into.set(plaintext.subarray(0, count));
+    this.#rest = plaintext.subarray(count);
+    return into.subarray(0, count);
+  }
+
+  async write(...parts: Uint8Array[]): Promise<void> {
+    let used = 0;
+    for (const record of intoRecords(parts)) {
+      if (used + FRAME_HEADER_BYTES + MAX_FRAME_BYTES > this.#wire.length) {
+        await this.#inner.write(this.#wire.subarray(0, used));
+        used = 0;
+      }
+      const length = this.#sending.seal(record, this.#wire, used + FRAME_HEADER_BYTES);
+      writeFrameHeader(this.#wire, used, length);
+      used += FRAME_HEADER_BYTES + length;
+    }
+    if (used > 0) await this.#inner.write(this.#wire.subarray(0, used));
+  }
+
+  closeWrite(): Promise<void> {
+    return this.#inner.closeWrite();
+  }
+
+  close(): void {
+    this.#sending.clear();
+    this.#receiving.clear();
+    this.#inner.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+
+  #takeRest(): Uint8Array | undefined {
+    if (this.#rest.length === 0) return undefined;
+    const rest = this.#rest;
+    this.#rest = new Uint8Array(0);
+    return rest;
+  }
+
+  /** The plaintext of the next record that has any. */
+  async #readRecord(): Promise<Uint8Array | null> {
+    for (;;) {
+      const record = this.#received.takeFrame();
+      if (record) {
+        const plaintext = this.#receiving.open(record);
+        if (plaintext.length > 0) return plaintext;
+        continue;
+      }
+      const read = await this.#inner.read(this.#received.space());
+      if (read === null) {
+        if (this.#received.pending === 0) return null;
+        throw new UnreachableError("Connection lost: it ended in the middle of a record");
+      }
+      this.#received.filled(read.length);
+    }
+  }
+}
+
+/**
+ * Packs parts into records. A part that a record can hold is not cut: it arrives in one piece, and the other side need
+ * not join it.
+ */
+function* intoRecords(parts: Uint8Array[]): Generator<Uint8Array[]> {
+  let record: Uint8Array[] = [];
+  let room = MAX_RECORD_BYTES;
+  for (let part of parts) {
+    while (part.length > 0) {
+      if (part.length > room && record.length > 0) {
+        yield record;
+        record = [];
+        room = MAX_RECORD_BYTES;
+      }
+      const piece = part.subarray(0, room);
+      record.push(piece);
+      room -= piece.length;
+      part = part.subarray(piece.length);
+    }
+  }
+  if (record.length > 0) yield record;
+}

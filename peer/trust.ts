@@ -1,0 +1,38 @@
+/**
+ * Trust on first use: whom a key belongs to is remembered when it is first met, under the peer's name and under the address that was
+ * dialled, and must be the same ever after.
+ */
+import { changedKeyError, type KnownPeers } from "./known_peers.ts";
+
+export class Trust {
+  readonly #known: KnownPeers;
+
+  constructor(known: KnownPeers) {
+    this.#known = known;
+  }
+
+  /**
+   * Checks the key of whoever answered at an address, before ours is shown.
+   * @throws {IdentityError} if another key is known there
+   */
+  async checkAddress(address: string, key: Uint8Array): Promise<void> {
+    await this.#check(address, key);
+  }
+
+  /**
+   * Checks a peer's name against its key, once both are proven, and remembers what is new.
+   * @param address what was dialled, if we dialled
+   * @throws {IdentityError} if another key is known under the name
+   */
+  async admit(name: string, key: Uint8Array, address?: string): Promise<void> {
+    await this.#check(name, key);
+    await this.#known.remember(name, key);
+    if (address !== undefined) await this.#known.remember(address, key);
+  }
+
+  async #check(name: string, key: Uint8Array): Promise<void> {
+    if (await this.#known.check(name, key) !== "changed") return;
+    const [known] = await this.#known.find(name);
+    throw changedKeyError(name, known!.key, key, this.#known.path);
+  }
+}
