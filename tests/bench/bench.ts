@@ -7,6 +7,7 @@ import { InterruptedError } from "../../protocol/errors.ts";
 import { bulk } from "./bulk.ts";
 import { Harness, note, type Options, requirePrograms } from "./harness.ts";
 import { machine } from "./machine.ts";
+import { messages } from "./messages.ts";
 import { single } from "./single.ts";
 import { smallFiles } from "./small_files.ts";
 import { startup } from "./startup.ts";
@@ -16,6 +17,7 @@ const SECTIONS: Record<string, (harness: Harness, options: Options) => Promise<S
   bulk,
   "small-files": smallFiles,
   single,
+  messages,
   startup,
 };
 

@@ -58,7 +58,7 @@ async function measured(
   source: string,
   compare: boolean,
 ): Promise<Transfer> {
-  const folder = await harness.emptyFolder("received");
+  const folder = await harness.emptyFolder();
   const transfer = await tool.transfer(source, folder);
   if (compare) await harness.run(["cmp", source, `${folder}/${source.split("/").at(-1)}`]);
   return transfer;

@@ -43,6 +43,7 @@ export class Child {
   readonly #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #signal: AbortSignal;
   #exited = false;
+  #hung = false;
 
   constructor(command: string[], report: string, signal: AbortSignal, options: StartOptions) {
     this.#command = command.join(" ");
@@ -59,13 +60,35 @@ export class Child {
       detached: true,
     }).spawn();
     this.#errors = new Response(this.#process.stderr).text();
-    this.#timer = this.#server ? undefined : setTimeout(() => this.kill(), HANGING_AFTER_S * 1000);
+    this.#timer = this.#server
+      ? undefined
+      : setTimeout(() => this.#hangs(), HANGING_AFTER_S * 1000);
     this.#process.status.then(() => this.#ended());
   }
 
-  /** What the program prints; only for those started with `stdout: "piped"`. */
-  get stdout(): ReadableStream<Uint8Array> {
-    return this.#process.stdout;
+  /**
+   * The first line that the program prints and that `wanted` takes; only for those started with
+   * `stdout: "piped"`. What comes later is read and dropped, so that the program never blocks.
+   * @throws {Error} if it ends before
+   */
+  firstLine(wanted: (line: string) => boolean = () => true): Promise<string> {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    let rest = "";
+    let found: string | undefined;
+    const lines = new WritableStream<string>({
+      write(text) {
+        if (found !== undefined) return;
+        const lines = (rest + text).split("\n");
+        rest = lines.pop()!;
+        found = lines.find(wanted);
+        if (found !== undefined) resolve(found);
+      },
+    });
+    this.#process.stdout.pipeThrough(new TextDecoderStream()).pipeTo(lines)
+      .then(() => this.finished())
+      .then(() => reject(new Error(`${this.#command}: ended without the line that was awaited`)))
+      .catch(reject);
+    return promise;
   }
 
   /**
@@ -75,6 +98,7 @@ export class Child {
   async finished(): Promise<Usage> {
     const { success, code } = await this.#process.status;
     this.#signal.throwIfAborted();
+    if (this.#hung) throw new Error(`${this.#command}: killed after ${HANGING_AFTER_S} s`);
     if (!success && !this.#server) {
       throw new Error(`${this.#command}: exit code ${code}\n${(await this.#errors).trim()}`);
     }
@@ -130,6 +154,11 @@ export class Child {
     }
   }
 
+  #hangs(): void {
+    this.#hung = true;
+    this.kill();
+  }
+
   #ended(): void {
     this.#exited = true;
     clearTimeout(this.#timer);
@@ -142,6 +171,7 @@ export class Harness implements AsyncDisposable {
   readonly folder: string;
   readonly #children: Child[] = [];
   readonly #controller = new AbortController();
+  #received: string | undefined;
   readonly #interrupt = () => this.#stopAll();
 
   private constructor(folder: string) {
@@ -153,7 +183,12 @@ export class Harness implements AsyncDisposable {
 
   static async create(): Promise<Harness> {
     const dir = Deno.env.get("TMPDIR") ?? "/var/tmp";
-    return new Harness(await Deno.makeTempDir({ dir, prefix: "p2p-bench-" }));
+    const folder = await Deno.makeTempDir({ dir, prefix: "p2p-bench-" });
+    // Where ext4 has just deleted ten thousand files it takes minutes until it makes new ones quickly
+    // again, because it does not reuse their inodes at first. +T puts each of our folders elsewhere, by its name.
+    // Other file systems refuse, and need it not.
+    await new Deno.Command("chattr", { args: ["+T", folder], stderr: "null" }).output();
+    return new Harness(folder);
   }
 
   /** Aborted by Ctrl-C. Whatever waits for a program then fails. */
@@ -182,15 +217,15 @@ export class Harness implements AsyncDisposable {
   }
 
   /**
-   * An empty folder for what is received. Everything written before is on the disk when this
-   * resolves, so that no run pays for the one before it.
+   * A new folder for what is received, in place of the last one. Everything written before is on the
+   * disk when this resolves, so that no run pays for the one before it.
    */
-  async emptyFolder(name: string): Promise<string> {
-    const folder = this.path(name);
-    await removeIfThere(folder);
-    await Deno.mkdir(folder);
+  async emptyFolder(): Promise<string> {
+    if (this.#received !== undefined) await Deno.remove(this.#received, { recursive: true });
+    this.#received = this.path(`received-${crypto.randomUUID()}`);
+    await Deno.mkdir(this.#received);
     await this.run(["sync"]);
-    return folder;
+    return this.#received;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -242,13 +277,5 @@ async function childrenOf(pid: number): Promise<number[]> {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
-  }
-}
-
-async function removeIfThere(path: string): Promise<void> {
-  try {
-    await Deno.remove(path, { recursive: true });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

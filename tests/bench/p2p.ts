@@ -38,7 +38,8 @@ export class P2p implements Tool {
     const words = ["listen", "--port", "0", "--host", "127.0.0.1", "--dir", folder];
     words.push("--yes", "--once", "--json", "--quiet");
     const child = this.#start("listener", words, "piped");
-    return { address: await listeningAddress(child), child };
+    const event = await child.firstLine((line) => JSON.parse(line).event === "listening");
+    return { address: JSON.parse(event).address, child };
   }
 
   /** Starts a sender; it exits when the listener has acknowledged all. */
@@ -60,26 +61,4 @@ export class P2p implements Tool {
   #command(): string[] {
     return [Deno.execPath(), "run", ...PERMISSIONS, this.#program];
   }
-}
-
-/** Reads events until the address is told, and goes on reading so that the listener never blocks. */
-function listeningAddress(child: Child): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  let text: string | null = "";
-  const events = new WritableStream<string>({
-    write(part) {
-      if (text === null) return;
-      text += part;
-      const event = text.split("\n").slice(0, -1).map((line) => JSON.parse(line))
-        .find((event) => event.event === "listening");
-      if (event === undefined) return;
-      text = null;
-      resolve(event.address);
-    },
-  });
-  child.stdout.pipeThrough(new TextDecoderStream()).pipeTo(events)
-    .then(() => child.finished())
-    .then(() => reject(new Error("p2p listen: ended without saying where it listens")))
-    .catch(reject);
-  return promise;
 }

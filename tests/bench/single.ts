@@ -21,10 +21,10 @@ export async function single(harness: Harness, options: Options): Promise<Sectio
   const p2p = await P2p.create(harness, options.program);
   const samples = await rounds(count, {
     [P2p.title]: async () => {
-      return (await p2p.transfer(source, await harness.emptyFolder("received"))).wall;
+      return (await p2p.transfer(source, await harness.emptyFolder())).wall;
     },
     [THEIRS]: async () => {
-      return await harness.run(ssh.scp(source, await harness.emptyFolder("received")));
+      return await harness.run(ssh.scp(source, await harness.emptyFolder()));
     },
   });
   await server.stop();

@@ -51,7 +51,7 @@ async function measured(
   source: string,
   compare: boolean,
 ): Promise<number> {
-  const folder = await harness.emptyFolder("received");
+  const folder = await harness.emptyFolder();
   const seconds = await carry(source, folder);
   if (compare) await harness.run(["diff", "-r", source, `${folder}/${source.split("/").at(-1)}`]);
   return seconds;
