@@ -1,37 +1,121 @@
-/** All that the program prints. */
+/**
+ * All that the program prints. Standard output carries data: chat lines, or events with `--json`. Everything said to people
+ * goes to standard error. What is passed here may come from anywhere: it is escaped here, line by line.
+ */
 import type { Description } from "./words.ts";
+import { escapeText } from "./terminal/escape.ts";
 import type { Screen } from "./terminal/screen.ts";
+import { type Sink, standardError, standardOutput } from "./terminal/sink.ts";
 
 export interface OutputOptions {
-  /** Events on standard output, one a line, instead of people's words there. */
+  /** Events on standard output, one a line, and nothing else there. */
   json?: boolean;
   /** Leaves out what `say` says. */
   quiet?: boolean;
   /** Shows where errors came from. */
   debug?: boolean;
-  /** Standard output was closed by its reader; called once. Later output to it is dropped. */
+  /** Colours where a terminal shows them. Default: unless NO_COLOR is set. */
+  color?: boolean;
+  /** Called once, when the reader of standard output has gone. Later output to it is dropped. */
   onStdoutClosed?: () => void;
+  stdout?: Sink;
+  stderr?: Sink;
 }
 
+type Stream = "stdout" | "stderr";
+
+/** Green, yellow, blue, magenta, cyan: red is for errors. */
+const NAME_COLORS = [32, 33, 34, 35, 36] as const;
+const BOLD_RED = "1;31";
+const YELLOW = 33;
+/** What JSON may hold as it is, and a terminal or a reader of lines should not get raw. */
+const UNSAFE_IN_JSON = /[\x7f-\x9f\u2028\u2029\ufff9-\ufffb]|\p{Default_Ignorable_Code_Point}/gu;
+
 export class Output {
-  /** Prints go through it while it is there, above what is being typed. */
+  /** Lines go through it while it is there, above what is being typed. */
   screen: Screen | undefined;
   readonly json: boolean;
   readonly quiet: boolean;
+  readonly #debug: boolean;
+  readonly #color: boolean;
+  readonly #sinks: Readonly<Record<Stream, Sink>>;
+
   constructor(options: OutputOptions = {}) {
+    const { stdout = standardOutput, stderr = standardError } = options;
     this.json = options.json ?? false;
     this.quiet = options.quiet ?? false;
+    this.#debug = options.debug ?? false;
+    this.#color = options.color ?? !Deno.noColor;
+    this.#sinks = { stdout, stderr };
+    stdout.onClosed = options.onStdoutClosed;
   }
-  /** `{"event": name, …fields}` on standard output with --json; else nothing. */
-  event(_name: string, _fields: Record<string, unknown> = {}): void {}
-  /** For people, on standard error, not with --quiet. Each argument is a line, escaped here. */
-  say(..._lines: string[]): void {}
-  /** As `say`, also with --quiet. */
-  warn(..._lines: string[]): void {}
-  /** `p2p: error: …` and its hint on standard error, and the event `error {code, message}`. */
-  error(_description: Description): void {}
-  /** A chat line: `from: text` on standard output, or the event `message {from, text}`. */
-  message(_from: string, _text: string): void {}
-  /** Trusted text as it is on standard output: help, version. */
-  write(_text: string): void {}
+
+  /** `{"event": name, …fields}` with `--json`, else nothing. Fields that are undefined are left out. */
+  event(name: string, fields: Readonly<Record<string, unknown>> = {}): void {
+    if (!this.json) return;
+    const text = JSON.stringify({ event: name, ...fields });
+    this.#print(text.replace(UNSAFE_IN_JSON, writeAsEscapes), "stdout");
+  }
+
+  /** For people, on standard error; nothing with `--quiet`. Each argument is one line. */
+  say(...lines: string[]): void {
+    if (!this.quiet) this.#printLines(lines);
+  }
+
+  /** For people, on standard error, also with `--quiet`. Each argument is one line. */
+  warn(...lines: string[]): void {
+    this.#printLines(lines, YELLOW);
+  }
+
+  /** Says on standard error what went wrong and what to try next; an event as well with `--json`. */
+  error(description: Description): void {
+    const { code, message, hint, stack } = description;
+    this.event("error", { code, message, hint });
+    const label = this.#paint("p2p: error:", BOLD_RED, "stderr");
+    this.#print(`${label} ${escapeText(message)}`, "stderr");
+    if (hint !== undefined) this.#print(`     ${escapeText(hint)}`, "stderr");
+    if (this.#debug) this.#printLines(stack);
+  }
+
+  /** A line of chat: `from: text` on standard output, or the event `message`. */
+  message(from: string, text: string): void {
+    if (this.json) return this.event("message", { from, text });
+    const name = this.#paint(escapeText(from), colorOf(from), "stdout");
+    this.#print(`${name}: ${escapeText(text)}`, "stdout");
+  }
+
+  /** Text of our own on standard output, as it is: help, the version. */
+  write(text: string): void {
+    this.#sinks.stdout.write(text);
+  }
+
+  #printLines(lines: readonly string[], color?: number): void {
+    for (const line of lines) {
+      const safe = escapeText(line);
+      this.#print(color ? this.#paint(safe, color, "stderr") : safe, "stderr");
+    }
+  }
+
+  #print(line: string, to: Stream): void {
+    if (this.screen) this.screen.print(line, to);
+    else this.#sinks[to].write(`${line}\n`);
+  }
+
+  #paint(text: string, color: number | string, to: Stream): string {
+    return this.#color && this.#sinks[to].terminal ? `\x1b[${color}m${text}\x1b[0m` : text;
+  }
+}
+
+/** The same name has the same colour everywhere. */
+function colorOf(name: string): number {
+  let hash = 0;
+  for (const character of name) hash = (hash * 31 + character.codePointAt(0)!) >>> 0;
+  return NAME_COLORS[hash % NAME_COLORS.length]!;
+}
+
+/** As JSON writes them: a pair of escapes beyond the basic plane. */
+function writeAsEscapes(character: string): string {
+  return character.split("")
+    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    .join("");
 }
