@@ -1,6 +1,7 @@
 /**
  * Measures p2p beside the tools that people use instead, in the same run on the same machine, and
- * prints Markdown tables for the README. Needs Linux, GNU time, nc, OpenSSH with its server, tar.
+ * prints Markdown tables for the README. Needs Linux, GNU time, nc, OpenSSH with its server, tar. Runs
+ * with -A: Deno allows what is under /proc to nothing less.
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { InterruptedError } from "../../protocol/errors.ts";

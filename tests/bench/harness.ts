@@ -28,6 +28,7 @@ export interface StartOptions {
 /** Seconds after which a program that is no server counts as hanging. */
 const HANGING_AFTER_S = 180;
 const LISTENING_WITHIN_S = 15;
+const QUIET_WITHIN_S = 5;
 const POLL_MS = 5;
 
 /**
@@ -233,7 +234,7 @@ export class Harness implements AsyncDisposable {
     for (const name of ["SIGINT", "SIGTERM"] as const) {
       Deno.removeSignalListener(name, this.#interrupt);
     }
-    await Deno.remove(this.folder, { recursive: true });
+    await removeWhenQuiet(this.folder);
   }
 
   #stopAll(): void {
@@ -277,5 +278,18 @@ async function childrenOf(pid: number): Promise<number[]> {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
+  }
+}
+
+/** Removes a folder into which what a killed ssh had started may still write for a moment. */
+async function removeWhenQuiet(folder: string): Promise<void> {
+  const end = performance.now() + QUIET_WITHIN_S * 1000;
+  for (;;) {
+    try {
+      return await Deno.remove(folder, { recursive: true });
+    } catch (error) {
+      if (performance.now() > end) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }

@@ -24,7 +24,7 @@ export async function messages(harness: Harness, options: Options): Promise<Sect
 }
 
 async function measured(harness: Harness, program: string, trips: number): Promise<Figures> {
-  const command = [Deno.execPath(), "run", "-A", program];
+  const command = [Deno.execPath(), "run", "--allow-net", program];
   const server = harness.start([...command, "serve"], { server: true, stdout: "piped" });
   const address = await server.firstLine();
   const client = harness.start([...command, "measure", address, String(trips)], {
