@@ -121,27 +121,32 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    this.#view.setUint8(this.#reserve(1), value);
+    const start = this.#reserve(1);
+    this.#view.setUint8(start, value);
     return this;
   }
 
   u16(value: number): this {
-    this.#view.setUint16(this.#reserve(2), value);
+    const start = this.#reserve(2);
+    this.#view.setUint16(start, value);
     return this;
   }
 
   u32(value: number): this {
-    this.#view.setUint32(this.#reserve(4), value);
+    const start = this.#reserve(4);
+    this.#view.setUint32(start, value);
     return this;
   }
 
   u64(value: number | bigint): this {
-    this.#view.setBigUint64(this.#reserve(8), BigInt(value));
+    const start = this.#reserve(8);
+    this.#view.setBigUint64(start, BigInt(value));
     return this;
   }
 
   i64(value: number): this {
-    this.#view.setBigInt64(this.#reserve(8), BigInt(value));
+    const start = this.#reserve(8);
+    this.#view.setBigInt64(start, BigInt(value));
     return this;
   }
 
@@ -156,6 +161,7 @@ export class ByteWriter {
     return this.#bytes.subarray(0, this.#length);
   }
 
+  /** Makes room, which may replace the array and its view: so it comes before they are looked at. */
   #reserve(length: number): number {
     const start = this.#length;
     this.#length += length;
