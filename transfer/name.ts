@@ -1,0 +1,108 @@
+/** Which paths of an offer are safe on every system (README.md of protocol, section 7, "Names"). Pure. */
+import { encodeText } from "../protocol/bytes.ts";
+import { MAX_PART_BYTES, MAX_PATH_BYTES, MAX_PATH_PARTS } from "../protocol/limits.ts";
+import { type Entry, EntryKind } from "../protocol/offer.ts";
+
+/** Endings of our own files in a target folder. */
+export const PART_SUFFIX = ".p2p-part";
+export const STATE_SUFFIX = ".p2p-state";
+
+const FORBIDDEN = new Map([
+  ["\\", "has a backslash"],
+  [":", "has a colon"],
+  ...Array.from('<>"|?*', (sign) => [sign, `has the sign ${sign}`] as const),
+]);
+const CONTROL = /\p{Cc}/u;
+const RESERVED = /^(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])$/i;
+
+/** What is wrong with an entry. */
+export interface NameProblem {
+  path: string;
+  /** A clause: "has a colon". */
+  problem: string;
+}
+
+/** What is wrong with one part of a path, or undefined if it is safe on every system. */
+export function partProblem(part: string): string | undefined {
+  if (part === "") return "has an empty part";
+  if (part === "." || part === "..") return `has the part ${part}`;
+  if (!part.isWellFormed()) return "is not Unicode";
+  if (CONTROL.test(part)) return "has a control character";
+  for (const [sign, problem] of FORBIDDEN) if (part.includes(sign)) return problem;
+  if (part.endsWith(".") || part.endsWith(" ")) return "ends in a dot or space";
+  if (RESERVED.test(part.split(".", 1)[0]!.trimEnd())) return "is reserved on Windows";
+  const folded = foldPath(part);
+  if (folded.endsWith(PART_SUFFIX) || folded.endsWith(STATE_SUFFIX)) {
+    return "has the ending of an unfinished transfer";
+  }
+  if (encodeText(part).length > MAX_PART_BYTES) return "has a part that is too long";
+  return undefined;
+}
+
+/** What is wrong with a path taken by itself, or undefined. */
+export function pathProblem(path: string): string | undefined {
+  if (path.startsWith("/")) return "is absolute";
+  const parts = path.split("/");
+  if (parts.length > MAX_PATH_PARTS) return "has too many parts";
+  if (encodeText(path).length > MAX_PATH_BYTES) return "is too long";
+  for (const part of parts) {
+    const problem = partProblem(part);
+    if (problem) return problem;
+  }
+  return undefined;
+}
+
+/**
+ * What is wrong with a link's target, or undefined. Only leading '..' are allowed: behind a name, which may be a link
+ * itself, '..' could lead anywhere.
+ */
+export function targetProblem(path: string, target: string): string | undefined {
+  if (target.startsWith("/")) return "is a link to an absolute path";
+  const parts = target.split("/").filter((part) => part !== ".");
+  const up = parts.findIndex((part) => part !== "..");
+  const climbs = up < 0 ? parts.length : up;
+  if (climbs > path.split("/").length - 2) return "is a link that leads outside";
+  for (const part of parts.slice(climbs)) {
+    if (part === "..") return "is a link whose target has '..' behind a name";
+    const problem = partProblem(part);
+    if (problem) return `is a link whose target ${problem}`;
+  }
+  return undefined;
+}
+
+/** A form that is equal for paths that some system takes for the same. */
+export function foldPath(path: string): string {
+  return path.normalize("NFC").toUpperCase().toLowerCase().normalize("NFC");
+}
+
+/** The first entry that is not safe, or undefined if all are. */
+export function entriesProblem(entries: readonly Entry[]): NameProblem | undefined {
+  const seen = new Map<string, string>();
+  const directories = new Set<string>();
+  let top = "";
+  for (const { kind, path, target } of entries) {
+    const problem = pathProblem(path) ??
+      (kind === EntryKind.link ? targetProblem(path, target) : undefined) ??
+      parentProblem(path, directories, top) ??
+      twinProblem(path, seen);
+    if (problem) return { path, problem };
+    if (kind === EntryKind.directory) directories.add(path);
+    if (!path.includes("/")) top = path;
+  }
+  return undefined;
+}
+
+function parentProblem(path: string, directories: Set<string>, top: string): string | undefined {
+  const slash = path.lastIndexOf("/");
+  if (slash < 0) return undefined;
+  if (!directories.has(path.slice(0, slash))) return "is in a directory that was not offered";
+  return path.startsWith(`${top}/`) ? undefined : "does not stand with its directory";
+}
+
+function twinProblem(path: string, seen: Map<string, string>): string | undefined {
+  const folded = foldPath(path);
+  const twin = seen.get(folded);
+  if (twin !== undefined) return twin === path ? "stands twice" : `is the same name as ${twin}`;
+  seen.set(folded, path);
+  return undefined;
+}
