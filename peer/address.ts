@@ -38,7 +38,7 @@ export function formatAddress(address: Address): string {
 
 /** Whether an IP address is of a private, link-local or loopback network: then the peer is on this network. */
 export function isLocal(ip: string): boolean {
-  const address = ip.toLowerCase().replace(/^::ffff:/, "");
+  const address = ip.toLowerCase();
   return /^(127|10)\./.test(address) || /^192\.168\./.test(address) ||
     /^172\.(1[6-9]|2\d|3[01])\./.test(address) || /^169\.254\./.test(address) ||
     address === "::1" || /^f[cd]/.test(address) || /^fe[89ab]/.test(address);

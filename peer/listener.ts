@@ -4,7 +4,7 @@
  */
 import { encodeText } from "../protocol/bytes.ts";
 import type { Connection } from "../protocol/connection.ts";
-import { FileError, P2pError, UnreachableError, UsageError } from "../protocol/errors.ts";
+import { P2pError, UnreachableError } from "../protocol/errors.ts";
 import { ReceiveBuffer } from "../protocol/framing.ts";
 import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES, MAX_SESSIONS } from "../protocol/limits.ts";
 import type { KeyPair } from "../protocol/noise.ts";
@@ -21,10 +21,10 @@ import {
   SessionFrameDecoder,
 } from "../protocol/session_frame.ts";
 import type { Address } from "./address.ts";
+import { openSockets, reachableAddresses } from "./carrier/listen_tcp.ts";
 import { TcpConnection } from "./carrier/tcp.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { AsyncQueue } from "./async_queue.ts";
-import { describeNetworkError } from "./network_error.ts";
 import { type SecureConnection, secureResponder } from "./secure.ts";
 import { Session } from "./session.ts";
 
@@ -220,68 +220,4 @@ async function readHello(secure: SecureConnection, decoder: SessionFrameDecoder)
   }
   if (frame.type !== FrameType.hello) throw new UnreachableError("it began without a greeting");
   return decodeHello(frame.payload);
-}
-
-/**
- * On all addresses, one IPv6 socket takes IPv4 as well on most systems; where it does not, or there is no IPv6, a second one
- * or the other one serves.
- */
-function openSockets(host: string | undefined, port: number): Deno.TcpListener[] {
-  if (host !== undefined) return [openSocket(host, port)];
-  let both: Deno.TcpListener;
-  try {
-    both = Deno.listen({ hostname: "::", port });
-  } catch (error) {
-    if (error instanceof Deno.errors.AddrInUse) throw listenError("", port, error);
-    return [openSocket("0.0.0.0", port)];
-  }
-  if (Deno.build.os !== "windows") return [both];
-  return [both, openSocket("0.0.0.0", both.addr.port)];
-}
-
-function openSocket(hostname: string, port: number): Deno.TcpListener {
-  try {
-    return Deno.listen({ hostname, port });
-  } catch (error) {
-    throw listenError(hostname, port, error);
-  }
-}
-
-function listenError(host: string, port: number, cause: unknown): P2pError {
-  if (cause instanceof Deno.errors.AddrInUse) {
-    return new UnreachableError(`Could not listen on port ${port}: another program has it`, {
-      hint: "Take another with --port, or --port 0 for any free one.",
-      cause,
-    });
-  }
-  if (cause instanceof Deno.errors.PermissionDenied || cause instanceof Deno.errors.NotCapable) {
-    return new FileError(`Could not listen on port ${port}: this user may not`, {
-      hint: "Take a port above 1023 with --port.",
-      cause,
-    });
-  }
-  return new UsageError(`Could not listen on ${host}: ${describeNetworkError(cause)}`, {
-    hint: "Name one of this machine's addresses with --host, or leave --host out for all of them.",
-    cause,
-  });
-}
-
-function reachableAddresses(host: string | undefined, port: number): Address[] {
-  if (host !== undefined && host !== "0.0.0.0" && host !== "::") return [{ host, port }];
-  const ipv4Only = host === "0.0.0.0";
-  const found = Deno.networkInterfaces()
-    .filter((each) => !(ipv4Only && each.family === "IPv6") && !isLinkLocal(each.address))
-    .sort((a, b) => rank(a) - rank(b));
-  return found.map((each) => ({ host: each.address, port }));
-}
-
-/** Link-local addresses need a zone that only the other machine knows. */
-function isLinkLocal(ip: string): boolean {
-  return /^(fe[89ab]|169\.254\.)/i.test(ip);
-}
-
-/** IPv4 is what people can type; loopback serves this machine only. */
-function rank(each: Deno.NetworkInterfaceInfo): number {
-  const loopback = each.address === "::1" || each.address.startsWith("127.");
-  return (loopback ? 2 : 0) + (each.family === "IPv6" ? 1 : 0);
 }

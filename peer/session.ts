@@ -12,7 +12,7 @@
 import type { ByteStream, Connection, Path } from "../protocol/connection.ts";
 import {
   IdentityError,
-  P2pError,
+  type P2pError,
   ProtocolError,
   RefusedError,
   UnreachableError,
@@ -69,6 +69,8 @@ export interface SessionEnd {
   error: P2pError | undefined;
   /** The GOODBYE's code. */
   code: number;
+  /** Whether this side ended it. */
+  byUs: boolean;
 }
 
 /** "away" is without a connection, while there is hope. */
@@ -251,12 +253,12 @@ export class Session {
   async end(code: number = GoodbyeCode.done, text = ""): Promise<void> {
     if (this.#end) return;
     if (code === GoodbyeCode.done) await this.#flush();
-    await this.#finishWith({ code, text }, { error: undefined, code });
+    await this.#finishWith({ code, text }, { error: undefined, code, byUs: true });
   }
 
   /** Ends the session because of an error, and tells the other side why if there is still a way. */
   async fail(error: P2pError, goodbye?: Goodbye): Promise<void> {
-    await this.#finishWith(goodbye, { error, code: goodbye?.code ?? GoodbyeCode.done });
+    await this.#finishWith(goodbye, { error, code: goodbye?.code ?? GoodbyeCode.done, byUs: true });
   }
 
   /** What whoever still waits for something in this session is told. */
@@ -450,6 +452,7 @@ export class Session {
     this.#finishWith({ code: GoodbyeCode.done, text: "" }, {
       error: goodbyeError(goodbye, this.#remoteName || this.#remote),
       code: goodbye.code,
+      byUs: false,
     });
   }
 

@@ -18,8 +18,10 @@ export class TcpConnection implements Connection {
   constructor(conn: Deno.TcpConn) {
     this.#conn = conn;
     const { hostname, port } = conn.remoteAddr;
-    this.remote = formatAddress({ host: hostname, port });
-    this.path = isLocal(hostname) ? "lan" : "direct";
+    // A socket for both families shows IPv4 peers as IPv6 ones.
+    const host = hostname.replace(/^::ffff:(?=[\d.]+$)/, "");
+    this.remote = formatAddress({ host, port });
+    this.path = isLocal(host) ? "lan" : "direct";
     try {
       conn.setNoDelay(true);
     } catch {

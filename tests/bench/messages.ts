@@ -1,12 +1,19 @@
 /** Messages of 64 bytes, as chat sends them, between two processes over loopback. */
 import type { Harness, Options } from "./harness.ts";
 import type { Figures } from "./message_pair.ts";
+import { PERMISSIONS } from "./p2p.ts";
 import { rounds } from "./rounds.ts";
-import { median } from "./statistics.ts";
-import type { Section } from "./table.ts";
+import { median, medianRatio } from "./statistics.ts";
+import { atLeast, atMost, type Section, type Target } from "./table.ts";
 
+const OURS = "**p2p session**";
+const THEIRS = "Deno plain TCP";
 /** Programs built on `message_pair.ts`, by what they show. */
-const PAIRS = { "Deno plain TCP": "plain_messages.ts" };
+const PAIRS = { [OURS]: "session_messages.ts", [THEIRS]: "plain_messages.ts" };
+
+const MAX_ROUND_TRIP_MS = 0.12;
+const MIN_PER_SECOND = 100_000;
+const MAX_FURTHER_SESSION_MS = 10;
 
 export async function messages(harness: Harness, options: Options): Promise<Section> {
   const count = options.quick ? 3 : 5;
@@ -18,17 +25,21 @@ export async function messages(harness: Harness, options: Options): Promise<Sect
   const columns = [`64-byte messages between two processes, median of ${count}`];
   columns.push("round trip p50", "p99", "one way", "further session");
   const rows = Object.entries(samples).map(([name, figures]) => {
-    return { cells: cells(name, figures), ratio: "", targets: [] };
+    const ours = name === OURS;
+    const ratio = ours ? "" : ratioTo(samples[OURS]!, figures);
+    return { cells: cells(name, figures), ratio, targets: ours ? targets(figures) : [] };
   });
   return { name: "messages", columns, rows, samples };
 }
 
 async function measured(harness: Harness, program: string, trips: number): Promise<Figures> {
-  const command = [Deno.execPath(), "run", "--allow-net", program];
-  const server = harness.start([...command, "serve"], { server: true, stdout: "piped" });
+  const command = [Deno.execPath(), "run", ...PERMISSIONS, program];
+  const env = { XDG_CONFIG_HOME: harness.path("messages-configuration") };
+  const server = harness.start([...command, "serve"], { server: true, stdout: "piped", env });
   const address = await server.firstLine();
   const client = harness.start([...command, "measure", address, String(trips)], {
     stdout: "piped",
+    env,
   });
   const figures = JSON.parse(await client.firstLine());
   await client.finished();
@@ -36,13 +47,32 @@ async function measured(harness: Harness, program: string, trips: number): Promi
   return figures;
 }
 
+function middle(figures: Figures[], of: (figures: Figures) => number): number {
+  return median(figures.map(of));
+}
+
+function targets(ours: Figures[]): Target[] {
+  return [
+    atMost(middle(ours, (one) => one.roundTripP50), MAX_ROUND_TRIP_MS, "p50 ≤ 0.12 ms"),
+    atLeast(middle(ours, (one) => one.messagesPerSecond), MIN_PER_SECOND, "≥ 100,000 /s"),
+    atMost(middle(ours, (one) => one.furtherSession), MAX_FURTHER_SESSION_MS, "session ≤ 10 ms"),
+  ];
+}
+
+function ratioTo(ours: Figures[], theirs: Figures[]): string {
+  const ratio = medianRatio(
+    ours.map((one) => one.roundTripP50),
+    theirs.map((one) => one.roundTripP50),
+  );
+  return `p50 ${ratio.toFixed(2)}`;
+}
+
 function cells(name: string, figures: Figures[]): string[] {
-  const middle = (of: (figures: Figures) => number) => median(figures.map(of));
   return [
     name,
-    `${middle((one) => one.roundTripP50).toFixed(3)} ms`,
-    `${middle((one) => one.roundTripP99).toFixed(3)} ms`,
-    `${Math.round(middle((one) => one.messagesPerSecond) / 1000)},000 /s`,
-    `${middle((one) => one.furtherSession).toFixed(2)} ms`,
+    `${middle(figures, (one) => one.roundTripP50).toFixed(3)} ms`,
+    `${middle(figures, (one) => one.roundTripP99).toFixed(3)} ms`,
+    `${Math.round(middle(figures, (one) => one.messagesPerSecond) / 1000)},000 /s`,
+    `${middle(figures, (one) => one.furtherSession).toFixed(2)} ms`,
   ];
 }

@@ -1,0 +1,70 @@
+#!/usr/bin/env -S deno run --allow-net --allow-read --allow-write --allow-env --allow-sys
+/**
+ * The program: finds the command, runs it, turns signals into an end and errors into words and an exit code. Commands are loaded when they
+ * are asked for, so that `--help` answers at once.
+ */
+import type { Invocation } from "./peer/args.ts";
+import { parseCommandLine } from "./peer/args.ts";
+import type { Environment } from "./peer/host.ts";
+import { Output } from "./peer/output.ts";
+import { describe } from "./peer/words.ts";
+import { InterruptedError } from "./protocol/errors.ts";
+import config from "./deno.json" with { type: "json" };
+
+/** Runs what the command line asks for. */
+async function run(invocation: Invocation, environment: Environment): Promise<void> {
+  switch (invocation.command) {
+    case "version":
+      return environment.output.write(`p2p ${config.version}\n`);
+    case "help": {
+      const { usage } = await import("./peer/usage.ts");
+      return environment.output.write(usage(invocation.topic));
+    }
+    case "ask":
+      return await (await import("./peer/commands/ask.ts")).ask(environment);
+    case "listen":
+      return await (await import("./peer/commands/listen.ts")).listen(environment, invocation);
+    case "connect":
+      return await (await import("./peer/commands/connect.ts")).connect(environment, invocation);
+    case "send":
+      return await (await import("./peer/commands/send.ts")).send(environment, invocation);
+    case "forget":
+      return await (await import("./peer/commands/forget.ts"))
+        .forget(environment, invocation.operands[0]!);
+  }
+}
+
+/** The first signal asks the command to end, the second one ends the program. */
+function endOnSignals(ending: AbortController): void {
+  function end(): void {
+    if (ending.signal.aborted) Deno.exit(130);
+    ending.abort(new InterruptedError("Interrupted"));
+  }
+  const signals: Deno.Signal[] = Deno.build.os === "windows"
+    ? ["SIGINT", "SIGBREAK"]
+    : ["SIGINT", "SIGTERM", "SIGHUP"];
+  for (const signal of signals) Deno.addSignalListener(signal, end);
+}
+
+/** Parses, runs, and reports. Returns the exit code. */
+async function main(argv: string[]): Promise<number> {
+  const ending = new AbortController();
+  const interrupt = () => ending.abort(new InterruptedError("Interrupted"));
+  endOnSignals(ending);
+  const output = new Output({
+    json: argv.includes("--json"),
+    quiet: argv.includes("--quiet"),
+    debug: Deno.env.get("P2P_DEBUG") === "1",
+    onStdoutClosed: interrupt,
+  });
+  try {
+    await run(parseCommandLine(argv), { output, signal: ending.signal, interrupt });
+    return 0;
+  } catch (error) {
+    const description = describe(error);
+    output.error(description);
+    return description.exit;
+  }
+}
+
+Deno.exit(await main(Deno.args));

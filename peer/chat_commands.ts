@@ -1,0 +1,133 @@
+/** What is typed in a chat: lines to say, and commands that begin with a slash. */
+import { FileError, P2pError } from "../protocol/errors.ts";
+import { fingerprint } from "../protocol/fingerprint.ts";
+import { collectSources } from "../transfer/walk.ts";
+import { type Host, requireName } from "./host.ts";
+import type { Peer, Room } from "./room.ts";
+import { sendSources } from "./sending.ts";
+import { escapeText } from "./terminal/escape.ts";
+import { textWidth } from "./terminal/width.ts";
+import { describe } from "./words.ts";
+
+const HELP = [
+  "/send PATH   send a file or folder to everybody here",
+  "/l           who is here",
+  "/p           their addresses, fingerprints and the path the bytes take",
+  "/nick NAME   go by another name",
+  "/help        this",
+  "/quit        say goodbye and end",
+  "A line that begins with // is said with one slash.",
+];
+
+/** What becomes of the chat after a line. */
+export type AfterLine = "go on" | "quit";
+
+/** Says the line, or does what it commands. Errors of commands are told and leave the chat as it is. */
+export async function takeLine(host: Host, room: Room, line: string): Promise<AfterLine> {
+  if (!line.startsWith("/") || line.startsWith("//")) {
+    if (line !== "") await room.say(line.startsWith("//") ? line.slice(1) : line);
+    return "go on";
+  }
+  const [, command = "", argument = ""] = /^\/(\S*)\s*(.*?)\s*$/su.exec(line)!;
+  if (command === "quit") return "quit";
+  try {
+    await runCommand(host, room, command, argument);
+  } catch (error) {
+    host.output.error(describe(error));
+  }
+  return "go on";
+}
+
+async function runCommand(
+  host: Host,
+  room: Room,
+  command: string,
+  argument: string,
+): Promise<void> {
+  switch (command) {
+    case "send":
+      return await sendToAll(host, room, argument);
+    case "l":
+      return listNames(host, room);
+    case "p":
+      return listPeers(host, room);
+    case "nick":
+      await room.rename(requireName(argument));
+      return host.output.say(`You are now called ${host.name}`);
+    case "help":
+      return host.output.say(...HELP);
+    default:
+      throw new P2pError(`Unknown command: /${command}`, { hint: "/help lists them." });
+  }
+}
+
+/** Begins to send; the chat goes on meanwhile. */
+async function sendToAll(host: Host, room: Room, argument: string): Promise<void> {
+  if (argument === "") {
+    throw new P2pError("Nothing sent: no file was named", { hint: "/send PATH" });
+  }
+  if (argument === "-") {
+    throw new FileError("Nothing sent: standard input is what you type here", {
+      hint: "Send it with: p2p send --address ADDRESS --file -",
+    });
+  }
+  if (room.peers.length === 0) throw new P2pError("Nothing sent: nobody is here");
+  const sources = await collectSources([localPath(argument)], { signal: host.signal });
+  for (const peer of room.peers) {
+    const { output, signal } = host;
+    const sending = sendSources(peer.session, sources, { output, signal });
+    room.track(sending).catch((error) => output.error(describe(error)));
+  }
+}
+
+/** A path as people type it: quotes around it, or a tilde for their home, as they are used to from a shell. */
+function localPath(text: string): string {
+  const path = /^(["'])(.*)\1$/s.exec(text)?.[2] ?? text;
+  const home = Deno.env.get("HOME") ?? Deno.env.get("USERPROFILE");
+  return home !== undefined && /^~[/\\]/.test(path) ? home + path.slice(1) : path;
+}
+
+function listNames(host: Host, room: Room): void {
+  const names = room.peers.map((peer) => peer.name);
+  host.output.say(`Here: ${[`${host.name} (you)`, ...names].join(", ")}`);
+  host.output.event("peers", { peers: room.peers.map(describePeer) });
+}
+
+function listPeers(host: Host, room: Room): void {
+  const peers = room.peers.map(describePeer);
+  const own = [`${host.name} (you)`, fingerprint(host.identity.publicKey)];
+  const rows = peers.map((peer) => {
+    const roundTrip = peer.roundTripMs === undefined ? "" : `${peer.roundTripMs} ms`;
+    const path = peer.state === "away" ? "away" : peer.path;
+    return [peer.name, peer.fingerprint, peer.address, path, roundTrip];
+  });
+  host.output.say(...alignColumns([own, ...rows]));
+  host.output.event("peers", { peers });
+}
+
+/** The rows as lines, each column as wide as its widest cell. */
+function alignColumns(rows: string[][]): string[] {
+  const cells = rows.map((row) => row.map(escapeText));
+  const widths = cells.reduce<number[]>(
+    (widest, row) =>
+      row.map((cell, i) => Math.max(textWidth(cell), widest[i] ?? 0)).concat(
+        widest.slice(row.length),
+      ),
+    [],
+  );
+  return cells.map((row) =>
+    row.map((cell, i) => cell + " ".repeat(widths[i]! - textWidth(cell))).join("  ").trimEnd()
+  );
+}
+
+function describePeer({ name, session }: Peer) {
+  const { remote: address, path, state, roundTrip } = session;
+  return {
+    name,
+    address,
+    fingerprint: fingerprint(session.remoteKey),
+    path,
+    state,
+    roundTripMs: roundTrip === undefined ? undefined : Math.round(roundTrip * 10) / 10,
+  };
+}

@@ -1,0 +1,48 @@
+/** `p2p connect`: joins a peer that listens, for chat and files. */
+import { GoodbyeCode } from "../../protocol/session_frame.ts";
+import { parseAddress } from "../address.ts";
+import type { COMMANDS, ParsedFlags } from "../args.ts";
+import { takeLine } from "../chat_commands.ts";
+import { dialSession } from "../dialer.ts";
+import { dialOptions, type Environment, type Host, openHost } from "../host.ts";
+import { Receiving } from "../receiving.ts";
+import { Room } from "../room.ts";
+import { Screen } from "../terminal/screen.ts";
+import { connectInPlain } from "./plain.ts";
+
+type Arguments = ParsedFlags<typeof COMMANDS.connect>;
+
+export async function connect(
+  environment: Environment,
+  { flags, operands }: Arguments,
+): Promise<void> {
+  const address = parseAddress(operands[0]!);
+  using screen = Screen.open({ onInterrupt: environment.interrupt });
+  environment.output.screen = screen;
+  if (flags.plain) return await connectInPlain(environment, screen, address);
+  const host = await openHost(environment, flags.name);
+  const receiving = new Receiving(host, screen, {
+    folder: flags.dir ?? ".",
+    accept: flags.yes,
+    conflict: flags.conflict,
+  });
+  const room = new Room(host, receiving);
+  const session = await dialSession(address, dialOptions(host));
+  const visit = room.enter(session, true);
+  const typed = say(host, room, screen);
+  const { end } = await Promise.race([visit, typed.then(() => visit)]);
+  host.signal.throwIfAborted();
+  if (end.error) throw end.error;
+}
+
+/** Says what is typed until there is no more, then ends the session when all of it has arrived. */
+async function say(host: Host, room: Room, screen: Screen): Promise<void> {
+  const end = () => room.close(GoodbyeCode.interrupted);
+  host.signal.addEventListener("abort", end);
+  for await (const line of screen.lines()) {
+    if (await takeLine(host, room, line) === "quit") break;
+  }
+  await room.settle();
+  await room.close();
+  host.signal.removeEventListener("abort", end);
+}

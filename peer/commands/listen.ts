@@ -1,0 +1,79 @@
+/** `p2p listen`: waits for peers, for chat and files. */
+import type { P2pError } from "../../protocol/errors.ts";
+import { GoodbyeCode } from "../../protocol/session_frame.ts";
+import { DEFAULT_PORT } from "../address.ts";
+import type { COMMANDS, ParsedFlags } from "../args.ts";
+import { takeLine } from "../chat_commands.ts";
+import { type Environment, type Host, openHost } from "../host.ts";
+import { Listener } from "../listener.ts";
+import type { Output } from "../output.ts";
+import { Receiving } from "../receiving.ts";
+import { Room, type Visit } from "../room.ts";
+import { Screen } from "../terminal/screen.ts";
+import { announce } from "./announce.ts";
+import { listenInPlain } from "./plain.ts";
+
+type Arguments = ParsedFlags<typeof COMMANDS.listen>;
+
+export async function listen(environment: Environment, { flags }: Arguments): Promise<void> {
+  using screen = Screen.open({ onInterrupt: environment.interrupt });
+  environment.output.screen = screen;
+  if (flags.plain) return await listenInPlain(environment, screen, flags);
+  const host = await openHost(environment, flags.name);
+  const receiving = new Receiving(host, screen, {
+    folder: flags.dir ?? ".",
+    accept: flags.yes || flags.stdout,
+    conflict: flags.conflict,
+    toStdout: flags.stdout,
+  });
+  await using listener = new Listener({
+    host: flags.host,
+    port: flags.port ?? DEFAULT_PORT,
+    identity: host.identity,
+    name: () => host.name,
+    admit: (name, key) => host.trust.admit(name, key),
+    onRefused: (remote, error) => tellRefused(host.output, remote, error),
+  });
+  announce(host.output, listener.addresses, { plain: false });
+  await serve(host, listener, new Room(host, receiving), screen, flags.once);
+  host.signal.throwIfAborted();
+}
+
+/** Takes peers in until the user ends it or, with --once, the first visit is complete. */
+async function serve(
+  host: Host,
+  listener: Listener,
+  room: Room,
+  screen: Screen,
+  once: boolean,
+): Promise<void> {
+  const end = () => listener.close();
+  host.signal.addEventListener("abort", end);
+  say(host, room, screen, listener);
+  for await (const session of listener.sessions) {
+    room.enter(session, false).then((visit) => {
+      if (once && isComplete(visit)) listener.close();
+    });
+  }
+  if (!host.signal.aborted) await room.settle();
+  await room.close(host.signal.aborted ? GoodbyeCode.interrupted : GoodbyeCode.done);
+  host.signal.removeEventListener("abort", end);
+}
+
+/** A visit that broke off counts only if it had brought what it came for. */
+function isComplete({ end, received }: Visit): boolean {
+  return received || end.error === undefined;
+}
+
+/** Says what is typed. At a terminal the end of input ends the program; elsewhere it goes on listening. */
+async function say(host: Host, room: Room, screen: Screen, listener: Listener): Promise<void> {
+  for await (const line of screen.lines()) {
+    if (await takeLine(host, room, line) === "quit") return listener.close();
+  }
+  if (screen.interactive) listener.close();
+}
+
+function tellRefused(output: Output, remote: string, error: P2pError): void {
+  if (error.code === "identity") output.warn(error.message, error.hint ?? "");
+  else output.say(`Connection from ${remote} came to nothing: ${error.message}`);
+}

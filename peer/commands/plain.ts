@@ -1,0 +1,71 @@
+/** `listen --plain` and `connect --plain`: chat with nc, the original program, and whatever else speaks lines of text. */
+import { DIAL_TIMEOUT_MS } from "../../protocol/limits.ts";
+import { type Address, DEFAULT_PORT } from "../address.ts";
+import { openSockets, reachableAddresses } from "../carrier/listen_tcp.ts";
+import { dialTcp, TcpConnection } from "../carrier/tcp.ts";
+import type { Environment } from "../host.ts";
+import { PLAIN_WARNING, PlainRoom } from "../plain.ts";
+import type { Screen } from "../terminal/screen.ts";
+import { announce } from "./announce.ts";
+
+/** Dials, and chats until either side ends it. */
+export async function connectInPlain(
+  { output, signal }: Environment,
+  screen: Screen,
+  address: Address,
+): Promise<void> {
+  const room = new PlainRoom(output);
+  const timeout = AbortSignal.timeout(DIAL_TIMEOUT_MS);
+  const connection = await dialTcp(address, AbortSignal.any([signal, timeout]));
+  output.warn(PLAIN_WARNING);
+  const close = () => room.close();
+  signal.addEventListener("abort", close);
+  const visit = room.enter(connection);
+  say(room, screen, { ended: () => room.finish(), quit: close });
+  await visit;
+  signal.removeEventListener("abort", close);
+  signal.throwIfAborted();
+}
+
+/** Takes plain connections until the user ends it or, with `once`, the first one has ended. */
+export async function listenInPlain(
+  { output, signal }: Environment,
+  screen: Screen,
+  flags: { host: string | undefined; port: number | undefined; once: boolean },
+): Promise<void> {
+  const sockets = openSockets(flags.host, flags.port ?? DEFAULT_PORT);
+  const room = new PlainRoom(output);
+  function close(): void {
+    for (const socket of sockets.splice(0)) socket.close();
+    room.close();
+  }
+  output.warn(PLAIN_WARNING);
+  announce(output, reachableAddresses(flags.host, sockets[0]!.addr.port), { plain: true });
+  signal.addEventListener("abort", close);
+  say(room, screen, { ended: () => screen.interactive && close(), quit: close });
+  await Promise.all(sockets.map((socket) => accept(socket, room, () => flags.once && close())));
+  signal.removeEventListener("abort", close);
+  signal.throwIfAborted();
+}
+
+async function accept(
+  socket: Deno.TcpListener,
+  room: PlainRoom,
+  visited: () => void,
+): Promise<void> {
+  // Ends when the socket is closed.
+  for await (const conn of socket) room.enter(new TcpConnection(conn)).then(visited);
+}
+
+/** Says what is typed, until there is no more, or /quit. */
+async function say(
+  room: PlainRoom,
+  screen: Screen,
+  then: { ended: () => unknown; quit: () => void },
+): Promise<void> {
+  for await (const line of screen.lines()) {
+    if (line === "/quit") return then.quit();
+    await room.say(line);
+  }
+  then.ended();
+}

@@ -1,0 +1,67 @@
+/** What every command holds: who we are, whom we know, where to print, and when to stop. */
+import { UsageError } from "../protocol/errors.ts";
+import { fingerprint } from "../protocol/fingerprint.ts";
+import { checkName } from "../protocol/name.ts";
+import type { DialOptions } from "./dialer.ts";
+import { configFolder } from "./folders.ts";
+import { type Identity, loadIdentity } from "./identity.ts";
+import { KnownPeers } from "./known_peers.ts";
+import type { Output } from "./output.ts";
+import { Trust } from "./trust.ts";
+
+/** What `main.ts` gives every command. */
+export interface Environment {
+  output: Output;
+  /** Aborts, with an InterruptedError, when the user or the system asks the program to end. */
+  signal: AbortSignal;
+  /** Asks the program to end, as Ctrl-C does. */
+  interrupt: () => void;
+}
+
+export interface Host extends Environment {
+  identity: Identity;
+  known: KnownPeers;
+  trust: Trust;
+  /** The name that we go by; /nick changes it. */
+  name: string;
+}
+
+/**
+ * Loads, or on first use makes, what the command needs to meet peers.
+ * @param name as given with --name; else P2P_NAME, else the user's name and a piece of the fingerprint
+ * @throws {UsageError} if the name cannot be one
+ * @throws {FileError} if the configuration folder cannot be used
+ */
+export async function openHost(environment: Environment, name?: string): Promise<Host> {
+  const folder = configFolder((variable) => Deno.env.get(variable));
+  const chosen = name ?? Deno.env.get("P2P_NAME");
+  const checked = chosen === undefined ? undefined : requireName(chosen);
+  const identity = await loadIdentity(folder);
+  const known = new KnownPeers(folder);
+  const trust = new Trust(known);
+  const ownName = checked ?? defaultName(identity);
+  return { ...environment, identity, known, trust, name: ownName };
+}
+
+/** What dialling needs of a host. */
+export function dialOptions(host: Host): DialOptions {
+  const { identity, name, trust, signal } = host;
+  return { identity, name, trust, signal };
+}
+
+/**
+ * The name, if somebody may go by it.
+ * @throws {UsageError} that says why not
+ */
+export function requireName(text: string): string {
+  const { name, problem } = checkName(text);
+  if (name !== undefined) return name;
+  throw new UsageError(`Name not usable: ${problem}`, { hint: "Take another, of up to 64 bytes." });
+}
+
+/** Nobody else's default name is the same: it would look to others as if a key had changed. */
+function defaultName(identity: Identity): string {
+  const user = Deno.env.get("USER") ?? Deno.env.get("USERNAME") ?? Deno.hostname();
+  const name = `${user.slice(0, 32)}-${fingerprint(identity.publicKey).slice(0, 4)}`;
+  return checkName(name).name ?? `peer-${fingerprint(identity.publicKey).slice(0, 4)}`;
+}

@@ -1,0 +1,151 @@
+/** Receives files, with everything that its user is asked and shown. */
+import type { ByteStream } from "../protocol/connection.ts";
+import { P2pError } from "../protocol/errors.ts";
+import { type Entry, EntryKind, RefuseCode } from "../protocol/offer.ts";
+import { fingerprint } from "../protocol/fingerprint.ts";
+import { Claims } from "../transfer/claims.ts";
+import type { ConflictAnswer, ConflictMode } from "../transfer/conflict.ts";
+import {
+  type Decision,
+  type Offer,
+  receiveFiles,
+  type ReceiveResult,
+} from "../transfer/receive.ts";
+import type { Host } from "./host.ts";
+import type { Peer } from "./room.ts";
+import { formatBytes } from "./terminal/format.ts";
+import { Progress } from "./terminal/progress.ts";
+import type { Screen } from "./terminal/screen.ts";
+import { describe } from "./words.ts";
+
+/** The kind of a stream that carries files. */
+export const FILES_KIND = "files/1";
+
+export interface ReceivingOptions {
+  /** Where files go. */
+  folder: string;
+  /** Whether offers are accepted without asking. */
+  accept: boolean;
+  /** What happens where a name is taken; undefined: ask on a terminal, else rename. */
+  conflict: ConflictMode | undefined;
+  /** Whether data goes to standard output instead of into files. */
+  toStdout?: boolean;
+}
+
+export class Receiving {
+  readonly #host: Host;
+  readonly #screen: Screen;
+  readonly #options: ReceivingOptions;
+  readonly #claims = new Claims();
+
+  constructor(host: Host, screen: Screen, options: ReceivingOptions) {
+    this.#host = host;
+    this.#screen = screen;
+    this.#options = options;
+  }
+
+  /** Receives what a peer offers on the stream. Tells whether all of it is here; errors are shown. */
+  async receive(peer: Peer, stream: ByteStream): Promise<boolean> {
+    const { output, signal } = this.#host;
+    let progress: Progress | undefined;
+    let name = "";
+    try {
+      const result = await receiveFiles(stream, {
+        folder: this.#options.folder,
+        from: fingerprint(peer.session.remoteKey),
+        conflict: this.#options.conflict ?? (this.#screen.interactive ? "ask" : "rename"),
+        claims: this.#claims,
+        isStale: () => peer.session.state !== "connected",
+        signal,
+        ...(this.#options.toStdout && { stdout: Deno.stdout }),
+        decide: (offer) => {
+          name = nameOf(offer);
+          return this.#decide(peer, offer);
+        },
+        askConflict: (path) => this.#askConflict(path),
+        onProgress: ({ bytes, total, resumedBytes }) => {
+          const { path } = peer.session;
+          const fields = { peer: peer.name, direction: "received" };
+          progress ??= new Progress(output, { name, total, resumed: resumedBytes, path, fields });
+          progress.change({ total, path });
+          progress.update(bytes);
+        },
+      });
+      if (!result.accepted) return false;
+      this.#report(peer, result, progress?.finish("received") ?? `${name} received`);
+      return true;
+    } catch (error) {
+      progress?.close();
+      if (!(error instanceof P2pError)) throw error;
+      if (!signal.aborted) output.error(describe(error));
+      return false;
+    }
+  }
+
+  async #decide(peer: Peer, offer: Offer): Promise<Decision> {
+    const { output, signal } = this.#host;
+    const { total: bytes } = offer;
+    output.event("offer", {
+      from: peer.name,
+      name: nameOf(offer),
+      files: offer.files,
+      bytes: bytes ?? null,
+    });
+    const what = describeOffer(peer, offer);
+    if (this.#options.accept) {
+      output.say(what);
+      return { accept: true };
+    }
+    if (!this.#screen.interactive) {
+      output.warn(`${what}: refused, for there is nobody to ask (--yes accepts)`);
+      return { accept: false, code: RefuseCode.nobody };
+    }
+    const answer = await this.#screen.ask(`${what}. Accept? [y/N] `, { signal });
+    return /^y(es)?$/i.test(answer?.trim() ?? "")
+      ? { accept: true }
+      : { accept: false, code: RefuseCode.declined };
+  }
+
+  async #askConflict(path: string): Promise<ConflictAnswer> {
+    const { signal } = this.#host;
+    for (;;) {
+      const answer = await this.#screen.ask(`${path} exists. Skip, rename or overwrite? [s/R/o] `, {
+        signal,
+      });
+      const letter = answer?.trim().toLowerCase().slice(0, 1) ?? "";
+      if (letter === "s") return "skip";
+      if (letter === "o") return "overwrite";
+      if (letter === "r" || letter === "") return "rename";
+    }
+  }
+
+  #report(peer: Peer, result: ReceiveResult, summary: string): void {
+    const { output } = this.#host;
+    for (const { path, bytes } of result.items) {
+      output.event("received", { path, bytes, from: peer.name });
+    }
+    const kept = result.items.map(({ path }) => path);
+    const where = kept.length === 1 ? `: ${kept[0]}` : "";
+    const skipped = result.skipped.length > 0 ? ` (${result.skipped.length} skipped)` : "";
+    output.say(`${summary}${where}${skipped}`);
+  }
+}
+
+/** The names at the top of an offer. */
+function itemsOf(offer: Offer): Entry[] {
+  return offer.entries.filter(({ path }) => !path.includes("/"));
+}
+
+function nameOf(offer: Offer): string {
+  if (offer.stream) return "standard input";
+  const items = itemsOf(offer);
+  return items.length === 1 ? items[0]!.path : `${items.length} files and folders`;
+}
+
+function describeOffer(peer: Peer, offer: Offer): string {
+  const size = offer.total === undefined ? "length unknown" : formatBytes(offer.total);
+  const [first] = offer.entries;
+  const folder = itemsOf(offer).length === 1 && first!.kind === EntryKind.directory;
+  const files = folder ? `folder, ${offer.files} ${offer.files === 1 ? "file" : "files"}, ` : "";
+  return `${peer.name} offers ${nameOf(offer)} (${files}${size})`;
+}

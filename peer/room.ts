@@ -1,0 +1,192 @@
+/**
+ * The people who are here: sessions with their chat, what they say and send, and what is said to them. `listen` and `connect` both hold
+ * a room; once connected they are equal.
+ */
+import { CHAT_KIND } from "../protocol/chat.ts";
+import { type ByteStream, ResetCode } from "../protocol/connection.ts";
+import { P2pError, ProtocolError } from "../protocol/errors.ts";
+import { fingerprint } from "../protocol/fingerprint.ts";
+import { GoodbyeCode } from "../protocol/session_frame.ts";
+import { Chat } from "../transfer/chat.ts";
+import type { Host } from "./host.ts";
+import type { Output } from "./output.ts";
+import { FILES_KIND, type Receiving } from "./receiving.ts";
+import type { Session, SessionEnd, SessionState } from "./session.ts";
+
+/** Somebody who is here. */
+export interface Peer {
+  name: string;
+  session: Session;
+  /** Undefined for somebody who came only to send files. */
+  chat: Chat | undefined;
+}
+
+/** How a visit went. */
+export interface Visit {
+  peer: Peer;
+  end: SessionEnd;
+  /** Whether at least one transfer from this peer was completed. */
+  received: boolean;
+}
+
+export class Room {
+  readonly #host: Host;
+  readonly #receiving: Receiving;
+  readonly #peers = new Set<Peer>();
+  /** Transfers under way, in both directions. */
+  readonly #transfers = new Set<Promise<unknown>>();
+
+  constructor(host: Host, receiving: Receiving) {
+    this.#host = host;
+    this.#receiving = receiving;
+  }
+
+  get peers(): Peer[] {
+    return [...this.#peers];
+  }
+
+  /** Those who are called so. */
+  named(name: string): Peer[] {
+    return this.peers.filter((peer) => peer.name === name);
+  }
+
+  /**
+   * Takes somebody in until the session is over.
+   * @param chat whether we begin a chat with them: whoever dialled does
+   */
+  async enter(session: Session, chat: boolean): Promise<Visit> {
+    const peer: Peer = { name: session.remoteName, session, chat: undefined };
+    this.#peers.add(peer);
+    this.#announceArrival(peer);
+    session.onState = (state, reason) => this.#announceState(peer, state, reason);
+    if (chat) this.#converse(peer, session.open(CHAT_KIND, "urgent"));
+    const received = await this.#serve(peer);
+    const end = await session.ended;
+    this.#peers.delete(peer);
+    this.#announceDeparture(peer, end);
+    return { peer, end, received };
+  }
+
+  /** Says a line to everybody who chats. */
+  async say(text: string): Promise<void> {
+    const listeners = this.peers.filter((peer) => peer.chat);
+    if (listeners.length === 0) this.#host.output.say("Nobody is here yet to read that.");
+    await this.#tellAll((chat) => chat.say(text));
+  }
+
+  /** Takes another name, and tells everybody. */
+  async rename(name: string): Promise<void> {
+    this.#host.name = name;
+    await this.#tellAll((chat) => chat.rename(name));
+  }
+
+  /** Keeps account of a transfer that we began. */
+  async track<T>(transfer: Promise<T>): Promise<T> {
+    this.#transfers.add(transfer);
+    try {
+      return await transfer;
+    } finally {
+      this.#transfers.delete(transfer);
+    }
+  }
+
+  /** Resolves when no transfer is under way, and all that was said is acknowledged. */
+  async settle(): Promise<void> {
+    while (this.#transfers.size > 0) await Promise.allSettled(this.#transfers);
+    await this.#tellAll((chat) => chat.finish());
+  }
+
+  /** Ends every session. */
+  async close(code: number = GoodbyeCode.done): Promise<void> {
+    await Promise.all(this.peers.map((peer) => peer.session.end(code)));
+  }
+
+  async #tellAll(tell: (chat: Chat) => Promise<void>): Promise<void> {
+    await Promise.all(this.peers.map(async ({ chat }) => {
+      try {
+        if (chat) await tell(chat);
+      } catch (error) {
+        // Of a session that is over, its visit tells.
+        if (error instanceof P2pError && error.code === "failed") throw error;
+      }
+    }));
+  }
+
+  /** Takes what the peer opens. Tells whether a transfer was completed. */
+  async #serve(peer: Peer): Promise<boolean> {
+    let received = false;
+    const transfers: Promise<unknown>[] = [];
+    for (;;) {
+      const stream = await peer.session.accept();
+      if (!stream) break;
+      if (stream.kind === CHAT_KIND && !peer.chat) this.#converse(peer, stream);
+      else if (stream.kind === FILES_KIND) {
+        const transfer = this.track(this.#receiving.receive(peer, stream));
+        transfers.push(transfer.then((complete) => void (received ||= complete)));
+      } else stream.reset(ResetCode.unwanted);
+    }
+    await Promise.all(transfers);
+    return received;
+  }
+
+  async #converse(peer: Peer, stream: ByteStream): Promise<void> {
+    const chat = new Chat(stream);
+    peer.chat = chat;
+    try {
+      for await (const message of chat.messages()) {
+        if (message.type === "text") this.#host.output.message(peer.name, message.text);
+        else await this.#renamed(peer, message.name);
+      }
+    } catch (error) {
+      if (error instanceof ProtocolError) {
+        await peer.session.fail(error, { code: GoodbyeCode.protocolError, text: error.message });
+      } else if (!(error instanceof P2pError)) throw error;
+    }
+  }
+
+  async #renamed(peer: Peer, name: string): Promise<void> {
+    const { output, trust } = this.#host;
+    try {
+      await trust.admit(name, peer.session.remoteKey);
+    } catch (error) {
+      if (!(error instanceof P2pError)) throw error;
+      output.warn(`${peer.name} wants to be called ${name} and may not: ${error.message}`);
+      return;
+    }
+    output.say(`${peer.name} is now called ${name}`);
+    output.event("renamed", { peer: peer.name, name });
+    peer.name = name;
+  }
+
+  #announceArrival(peer: Peer): void {
+    announceConnected(this.#host.output, peer.session);
+  }
+
+  #announceState(peer: Peer, state: SessionState, reason: Error | undefined): void {
+    const { output } = this.#host;
+    if (state === "away") {
+      output.say(
+        `${peer.name} is away (${reason?.message}); waiting for the connection to come back`,
+      );
+      output.event("away", { peer: peer.name });
+    } else if (state === "connected") {
+      output.say(`${peer.name} is back`);
+      output.event("back", { peer: peer.name, path: peer.session.path });
+    }
+  }
+
+  #announceDeparture(peer: Peer, end: SessionEnd): void {
+    const { output } = this.#host;
+    if (end.error) output.warn(end.error.message);
+    else if (!end.byUs) output.say(`${peer.name} has left`);
+    output.event("disconnected", { peer: peer.name });
+  }
+}
+
+/** Tells who it is that we are connected to, and how. */
+export function announceConnected(output: Output, session: Session): void {
+  const { remoteName: peer, remote: address, path, remoteKey } = session;
+  const key = fingerprint(remoteKey);
+  output.say(`Connected to ${peer} (${address}, ${path}, encrypted, key ${key})`);
+  output.event("connected", { peer, path, address, fingerprint: key });
+}

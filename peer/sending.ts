@@ -1,0 +1,61 @@
+/** Sends files over a session, with everything that its user sees of that. */
+import { ResetCode } from "../protocol/connection.ts";
+import { sendFiles, type SendResult } from "../transfer/send.ts";
+import type { Sources } from "../transfer/walk.ts";
+import type { Output } from "./output.ts";
+import { FILES_KIND } from "./receiving.ts";
+import type { Session } from "./session.ts";
+import { Progress } from "./terminal/progress.ts";
+
+export interface SendingOptions {
+  output: Output;
+  signal: AbortSignal;
+}
+
+/**
+ * Offers the sources to a peer and sends what it wants of them.
+ * @throws as sendFiles
+ */
+export async function sendSources(
+  session: Session,
+  sources: Sources,
+  options: SendingOptions,
+): Promise<SendResult> {
+  const { output, signal } = options;
+  const name = nameOf(sources);
+  const peer = session.remoteName;
+  const stream = session.open(FILES_KIND, "bulk");
+  let progress: Progress | undefined;
+  try {
+    const result = await sendFiles(stream, sources, {
+      signal,
+      stdin: Deno.stdin,
+      onProgress({ bytes, total, resumedBytes }) {
+        const { path } = session;
+        const fields = { peer, direction: "sent" };
+        progress ??= new Progress(output, { name, total, resumed: resumedBytes, path, fields });
+        progress.change({ total, path });
+        progress.update(bytes);
+      },
+    });
+    report(output, result, progress?.finish("sent") ?? `${name} sent`, peer);
+    return result;
+  } finally {
+    progress?.close();
+    stream.reset(ResetCode.cancelled);
+  }
+}
+
+function report(output: Output, result: SendResult, summary: string, peer: string): void {
+  for (const { path, bytes } of result.items) output.event("sent", { path, bytes, peer });
+  const { length } = result.skipped;
+  const skipped = length === 0 ? "" : `, but not the ${length} it has or does not want`;
+  output.say(`${summary}; ${peer} has confirmed it${skipped}`);
+}
+
+/** What a transfer is called in one line: its only file or directory, or how many there are. */
+function nameOf(sources: Sources): string {
+  const [first] = sources.roots;
+  if (sources.roots.length === 1) return first?.path === "-" ? "standard input" : first!.name;
+  return `${sources.roots.length} files and folders`;
+}

@@ -1,0 +1,38 @@
+/** Messages of a chat stream (README.md, section 8): type, length, then the line or the name as UTF-8. */
+import { decodeText, encodeText } from "./bytes.ts";
+import { ProtocolError } from "./errors.ts";
+import { MAX_CHAT_BYTES } from "./limits.ts";
+import { encodeMessage, type Message } from "./messages.ts";
+import { checkName } from "./name.ts";
+
+/** The kind of a chat stream. */
+export const CHAT_KIND = "chat/1";
+
+export const ChatType = { text: 0x01, nick: 0x02 } as const;
+
+/** What one side says. */
+export type ChatMessage = { type: "text"; text: string } | { type: "nick"; name: string };
+
+/** A line or a new name as a message. */
+export function encodeChat(message: ChatMessage): Uint8Array<ArrayBuffer> {
+  return message.type === "text"
+    ? encodeMessage(ChatType.text, encodeText(message.text))
+    : encodeMessage(ChatType.nick, encodeText(message.name));
+}
+
+/** Any type may come: those of later versions are skipped, within the same limit. */
+export function chatMessageLimit(_type: number): number {
+  return MAX_CHAT_BYTES;
+}
+
+/**
+ * What a message says, or undefined if its type is of a later version.
+ * @throws {ProtocolError} if it is not UTF-8, or a name that none may have
+ */
+export function decodeChat(message: Message): ChatMessage | undefined {
+  if (message.type === ChatType.text) return { type: "text", text: decodeText(message.body) };
+  if (message.type !== ChatType.nick) return undefined;
+  const { name, problem } = checkName(decodeText(message.body));
+  if (name === undefined) throw new ProtocolError(`Name not accepted: ${problem}`);
+  return { type: "nick", name };
+}
