@@ -62,14 +62,18 @@ function missingPermission(error: Error): Words {
   const flag = /--allow-[a-z-]+/.exec(error.message)?.[0];
   return {
     code: "failed",
-    message: `Not permitted: ${firstLine(error).replace(/, run again.*/, "")}`,
+    message: `Not permitted: ${error.message.replace(/, run again.*/s, "")}`,
     hint: flag ? `Run it with deno run ${flag} …` : undefined,
   };
 }
 
 function firstLine(error: unknown): string {
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return text.split("\n", 1)[0]!;
+  return inWords(error).split("\n", 1)[0]!;
+}
+
+function inWords(error: unknown): string {
+  if (error instanceof Error) return `${error.name}: ${error.message}`;
+  return typeof error === "string" ? error : Deno.inspect(error);
 }
 
 function stackOf(error: unknown): string[] {

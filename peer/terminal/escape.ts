@@ -17,9 +17,10 @@ const KEPT = [
   String
     .raw`\u{1F3F4}\u{E0067}\u{E0062}(?:\u{E0065}\u{E006E}\u{E0067}|\u{E0073}\u{E0063}\u{E0074}|` +
   String.raw`\u{E0077}\u{E006C}\u{E0073})\u{E007F}`,
-  String.raw`(?<=[^\p{Cc}\p{Zl}\p{Zp}\p{Zs}\p{DI}])\p{VS}`,
-  String.raw`(?<=[\p{ExtPict}\p{EMod}\p{M}]|(?![\p{sc=Latn}\p{sc=Grek}\p{sc=Cyrl}])\p{L})` +
-  String.raw`[\u200c\u200d](?=[\p{ExtPict}\p{L}\p{M}\u2640\u2642\u2695])`,
+  String.raw`(?<=[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Zs}\p{DI}\ufff9-\ufffb])\p{VS}`,
+  String
+    .raw`(?<=[\p{ExtPict}\p{EMod}]\ufe0f?|(?![\p{sc=Latn}\p{sc=Grek}\p{sc=Cyrl}\p{DI}])[\p{L}\p{M}])` +
+  String.raw`[\u200c\u200d](?=\p{ExtPict}|(?!\p{DI})[\p{L}\p{M}])`,
   String.raw`[\u115f\u1160]`,
 ];
 const UNSAFE = new RegExp(

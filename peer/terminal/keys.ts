@@ -56,7 +56,8 @@ export type Key = { name: "text"; text: string } | { name: KeyName };
 
 /** One key at the front of what arrived: a sequence, a key with Alt, a control character, or text. */
 const FRONT = new RegExp(
-  String.raw`^(?:\x1b(\[[0-?]*[ -/]*[@-~]|O[ -~]|[^[O\x1b])|([\x00-\x1f\x7f])|([^\x00-\x1f\x7f]+))`,
+  String.raw`^(?:\x1b(\[[0-?]*[ -/]*[@-~]|O[ -~]|[^[O\x1b])|(\p{Cc})|(\P{Cc}+))`,
+  "u",
 );
 /** The beginning of a sequence; longer ones than any terminal sends are given up. */
 const BEGUN = new RegExp(String.raw`^\x1b(?:\[[0-?]{0,30}[ -/]{0,4}|O)?$`);

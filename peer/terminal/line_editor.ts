@@ -100,15 +100,19 @@ export class LineEditor {
     this.#cursor = text.length;
   }
 
-  /** The cursor goes behind what was put in, or behind the grapheme that it became part of. */
   #replace(from: number, to: number, text = ""): void {
-    const end = from + text.length;
     this.#text = this.#text.slice(0, from) + text + this.#text.slice(to);
-    this.#cursor = 0;
+    this.#cursor = this.#boundary(from + text.length);
+  }
+
+  /** The first place at or behind an index that is between two graphemes: what was put in may have joined them. */
+  #boundary(index: number): number {
+    let boundary = 0;
     for (const grapheme of graphemes(this.#text)) {
-      if (this.#cursor >= end) break;
-      this.#cursor += grapheme.length;
+      if (boundary >= index) break;
+      boundary += grapheme.length;
     }
+    return boundary;
   }
 
   #left(): number {
@@ -122,10 +126,18 @@ export class LineEditor {
   }
 
   #wordLeft(): number {
-    return this.#text.slice(0, this.#cursor).replace(/\S+\s*$|^\s+$/, "").length;
+    const before = graphemes(this.#text.slice(0, this.#cursor));
+    while (isSpace(before.at(-1))) before.pop();
+    while (before.length && !isSpace(before.at(-1))) before.pop();
+    return before.join("").length;
   }
 
   #wordRight(): number {
-    return this.#cursor + /^\s*\S*/.exec(this.#text.slice(this.#cursor))![0].length;
+    const behind = /^\s*\S*/.exec(this.#text.slice(this.#cursor))![0].length;
+    return this.#boundary(this.#cursor + behind);
   }
+}
+
+function isSpace(grapheme: string | undefined): boolean {
+  return grapheme !== undefined && /^\s/.test(grapheme);
 }

@@ -69,26 +69,26 @@ export class Tmux implements AsyncDisposable {
     return (await this.#run("capture-pane", "-p", ...from)).trimEnd();
   }
 
-  /** Where the cursor stands: column and row from 0. */
-  async cursor(): Promise<[number, number]> {
-    const text = await this.#run("display-message", "-p", "#{cursor_x} #{cursor_y}");
-    return text.trim().split(" ").map(Number) as [number, number];
-  }
-
   /**
    * Looks until the terminal shows the text, or what the expression or function accepts; resolves to all that it shows.
    * @throws {Error} with what it shows instead, after 10 s
    */
   async waitFor(wanted: string | RegExp | ((screen: string) => boolean)): Promise<string> {
-    const deadline = performance.now() + DEADLINE_MS;
-    for (;;) {
-      const shown = await this.screen();
-      if (accepts(wanted, shown)) return shown;
-      if (performance.now() > deadline) {
-        throw new Error(`Terminal does not show ${wanted}. It shows:\n${shown}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    }
+    return await poll(() => this.screen(), (shown) => accepts(wanted, shown), String(wanted));
+  }
+
+  /**
+   * Looks until the cursor stands there: column and row from 0.
+   * @throws {Error} with where it stands instead, after 10 s
+   */
+  async waitForCursor([column, row]: [number, number]): Promise<void> {
+    const wanted = `${column} ${row}`;
+    const format = "#{cursor_x} #{cursor_y}";
+    await poll(
+      async () => (await this.#run("display-message", "-p", format)).trim(),
+      (shown) => shown === wanted,
+      `the cursor at ${wanted}`,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -100,6 +100,23 @@ export class Tmux implements AsyncDisposable {
     const { success, stdout, stderr } = await command.output();
     if (!success) throw new Error(`tmux failed: ${new TextDecoder().decode(stderr)}`);
     return new TextDecoder().decode(stdout);
+  }
+}
+
+/** A terminal tells nobody when it has changed: one has to look. */
+async function poll(
+  look: () => Promise<string>,
+  accepted: (seen: string) => boolean,
+  wanted: string,
+): Promise<string> {
+  const deadline = performance.now() + DEADLINE_MS;
+  for (;;) {
+    const seen = await look();
+    if (accepted(seen)) return seen;
+    if (performance.now() > deadline) {
+      throw new Error(`Terminal does not show ${wanted}. It shows:\n${seen}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
 

@@ -46,7 +46,7 @@ test("Screen keeps the typed line and its cursor when a line arrives", async () 
   await session.says("hello", "there");
   const shown = await terminal.waitFor("peer: there\n> half a thought");
   assertEquals(shown, "peer: hello\npeer: there\n> half a thought");
-  assertEquals(await terminal.cursor(), [14, 2]);
+  await terminal.waitForCursor([14, 2]);
   await terminal.type("!");
   await terminal.press("Enter");
   await terminal.waitFor("> half a thoug!ht\ntyped: half a thoug!ht\n>");
@@ -60,16 +60,17 @@ test("Screen keeps a typed line that wraps when lines arrive", async () => {
   await session.says("one", "two");
   const shown = await terminal.waitFor(/two\n> /);
   assertEquals(shown, "peer: one\npeer: two\n> 0123456789 0123456\n789 0123456789");
-  assertEquals(await terminal.cursor(), [14, 3]);
+  await terminal.waitForCursor([14, 3]);
 });
 
 test("Screen places the cursor behind a line that fills the width exactly", async () => {
   await using session = await Session.start({ columns: 20 });
   const { terminal } = session;
   await terminal.type("0123456789 1234567");
+  await terminal.waitForCursor([0, 1]);
   await session.says("one");
   await terminal.waitFor("peer: one\n> 0123456789 1234567");
-  assertEquals(await terminal.cursor(), [0, 2]);
+  await terminal.waitForCursor([0, 2]);
   await terminal.type("x");
   await terminal.waitFor("> 0123456789 1234567\nx");
   await terminal.press("BSpace", "BSpace");
@@ -81,10 +82,10 @@ test("Screen measures wide characters", async () => {
   const { terminal } = session;
   await terminal.type("漢字漢字漢字漢字漢字");
   await terminal.waitFor("> 漢字漢字漢字漢字漢\n字");
-  assertEquals(await terminal.cursor(), [2, 1]);
+  await terminal.waitForCursor([2, 1]);
   await session.says("你好");
   await terminal.waitFor("peer: 你好\n> 漢字漢字漢字漢字漢\n字");
-  assertEquals(await terminal.cursor(), [2, 2]);
+  await terminal.waitForCursor([2, 2]);
   await terminal.press("Home");
   await terminal.type("x");
   await terminal.press("Enter");
@@ -114,6 +115,7 @@ test("Screen recalls earlier lines and comes back to the new one", async () => {
     await terminal.waitFor(`typed: ${line}`);
   }
   await terminal.type("draft");
+  await terminal.waitFor("> draft");
   await terminal.press("Up", "Up");
   await terminal.waitFor(/\n> first$/);
   await terminal.press("Down", "Down");
@@ -135,6 +137,7 @@ test("Screen reports Ctrl-C and gives the terminal back", async () => {
   await using session = await Session.start();
   const { terminal } = session;
   await terminal.type("draft");
+  await terminal.waitFor("> draft");
   await terminal.press("C-c");
   const shown = await terminal.waitFor("icanon");
   assertEquals(shown, "interrupted\nexit code 130\nicanon");
@@ -153,6 +156,7 @@ test("Screen.ask() takes the next line and keeps the draft", async () => {
   await using session = await Session.start();
   const { terminal } = session;
   await terminal.type("draft");
+  await terminal.waitFor("> draft");
   await session.says("!ask", "!ask", "hello");
   await terminal.waitFor(/^peer: hello\nQuestion 1\?$/);
   await terminal.type("yes");
@@ -167,6 +171,7 @@ test("Screen.ask() withdraws its question when the signal aborts", async () => {
   await using session = await Session.start();
   const { terminal } = session;
   await terminal.type("draft");
+  await terminal.waitFor("> draft");
   await session.says("!withdrawn");
   assertEquals(await terminal.waitFor("withdrawn"), "withdrawn\n> draft");
 });
@@ -176,7 +181,9 @@ test("Screen keeps status lines above the typed one", async () => {
   const { terminal } = session;
   await terminal.type("status");
   await terminal.press("Enter");
+  await terminal.waitFor("> status\nstatus =");
   await terminal.type("draft");
+  await terminal.waitFor("> draft");
   await session.says("hello");
   const status = `status ${"=".repeat(20)}`;
   await terminal.waitFor(`> status\npeer: hello\n${status}\n> draft`);
@@ -212,6 +219,7 @@ test("Screen shows hostile lines without obeying them", async () => {
   await using session = await Session.start();
   const { terminal } = session;
   await terminal.type("draft");
+  await terminal.waitFor("> draft");
   await session.says("\x1b[2J\x1b[Hgone\rover\x07\u202e");
   const shown = await terminal.waitFor("gone");
   assertEquals(shown, "peer: \\x1b[2J\\x1b[Hgone\\rover\\x07\\u202e\n> draft");
