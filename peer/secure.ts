@@ -204,6 +204,7 @@ export class SecureConnection implements Connection {
   readonly #wire = new Uint8Array(RECORDS_PER_WRITE * (FRAME_HEADER_BYTES + MAX_FRAME_BYTES));
   /** Plaintext that did not fit the reader's room. */
   #rest: Uint8Array = new Uint8Array(0);
+  #closed = false;
 
   constructor(inner: Connection, received: ReceiveBuffer, result: HandshakeResult) {
     this.carrier = `secure ${inner.carrier}`;
@@ -218,6 +219,7 @@ export class SecureConnection implements Connection {
   }
 
   async read(into?: Uint8Array): Promise<Uint8Array | null> {
+    this.#throwIfClosed();
     const plaintext = this.#takeRest() ?? await this.#readRecord();
     if (plaintext === null || !into) return plaintext;
     const count = Math.min(into.length, plaintext.length);
@@ -233,6 +235,7 @@ export class SecureConnection implements Connection {
         await this.#inner.write(this.#wire.subarray(0, used));
         used = 0;
       }
+      this.#throwIfClosed();
       const length = this.#sending.seal(record, this.#wire, used + FRAME_HEADER_BYTES);
       writeFrameHeader(this.#wire, used, length);
       used += FRAME_HEADER_BYTES + length;
@@ -245,6 +248,7 @@ export class SecureConnection implements Connection {
   }
 
   close(): void {
+    this.#closed = true;
     this.#sending.clear();
     this.#receiving.clear();
     this.#inner.close();
@@ -272,12 +276,18 @@ export class SecureConnection implements Connection {
         continue;
       }
       const read = await this.#inner.read(this.#received.space());
+      this.#throwIfClosed();
       if (read === null) {
         if (this.#received.pending === 0) return null;
         throw new UnreachableError("Connection lost: it ended in the middle of a record");
       }
       this.#received.filled(read.length);
     }
+  }
+
+  /** Without it, what is left to do would fail for want of a key, as if the other side had done wrong. */
+  #throwIfClosed(): void {
+    if (this.#closed) throw new UnreachableError("Connection not usable: it was closed");
   }
 }
 
