@@ -172,7 +172,7 @@ export class Screen {
     this.#readKeys();
   }
 
-  /** Whatever ended the program, the shell gets its terminal back. */
+  /** Deno.exit() without close() leaves no remains either. */
   readonly #leaveTerminal = (): void => this.close();
 
   readonly #restart = (): void => {

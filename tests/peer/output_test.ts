@@ -89,12 +89,14 @@ Deno.test("Output escapes whatever it is given", () => {
 });
 
 Deno.test("Output.event() writes one line of JSON that no text can break or steer", () => {
-  fc.assert(fc.property(fc.string({ unit: "binary" }), (text: string) => {
+  const hostile = "\x1b[2J\x9b\x7f\n\u202e\u2028\u200b\u{e0041}\ud800";
+  const property = fc.property(fc.string({ unit: "binary" }), (text: string) => {
     const { output, stdout } = create({ json: true });
     output.message(text, text);
-    assert(/^[^\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]+\n$/u.test(stdout.text));
+    assert(/^[^\p{Cc}\p{Zl}\p{Zp}\p{DI}]+\n$/u.test(stdout.text));
     assertEquals(JSON.parse(stdout.text), { event: "message", from: text, text });
-  }));
+  });
+  fc.assert(property, { examples: [[hostile]] });
 });
 
 Deno.test("Output colours names on terminals only, the same name the same, and not with color: false", () => {

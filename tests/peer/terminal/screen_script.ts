@@ -22,6 +22,7 @@ function act(line: string): void {
     status.update((columns) => `status ${"=".repeat(Math.min(columns - 7, 20))}`);
   } else if (line === "no status") status.remove();
   else if (line === "ask") ask(new AbortController().signal);
+  else if (line === "exit") Deno.exit(3);
   else if (line === "throw") throw new Error("planted");
   else output.say(`typed: ${line}`);
 }
@@ -51,4 +52,7 @@ if (Deno.args[0]) hear(Number(Deno.args[0]));
 for await (const line of screen.lines()) act(line);
 screen.close();
 console.log("end of lines");
+const stty = new Deno.Command("stty", { args: ["-a"], stdin: "inherit" });
+const settings = new TextDecoder().decode((await stty.output()).stdout);
+console.log(/ icanon /.test(settings) ? "terminal as before" : "terminal still raw");
 Deno.exit(0);

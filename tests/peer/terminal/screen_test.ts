@@ -12,11 +12,11 @@ class Session implements AsyncDisposable {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr as Deno.NetAddr;
     const run =
-      `${Deno.execPath()} run --quiet --allow-env --allow-net --no-check ${SCRIPT} ${port}`;
+      `${Deno.execPath()} run --quiet --allow-env --allow-net --allow-run=stty --no-check ${SCRIPT} ${port}`;
     const command = [
       "sh",
       "-c",
-      `${run}; echo "exit code $?"; stty -a | grep -o -E -- '-?icanon'; cat`,
+      `${run}; echo "exit code $?"; cat`,
     ];
     const terminal = await Tmux.start({ ...options, command });
     const peer = await listener.accept();
@@ -129,27 +129,34 @@ test("Screen.lines() ends at Ctrl-D, and only where nothing is typed", async () 
   await terminal.press("Left", "C-d");
   await terminal.waitFor(/^> ab$/);
   await terminal.press("C-u", "C-d");
-  const shown = await terminal.waitFor("icanon");
-  assertEquals(shown, "end of lines\nexit code 0\nicanon");
+  const shown = await terminal.waitFor("exit code");
+  assertEquals(shown, "end of lines\nterminal as before\nexit code 0");
 });
 
-test("Screen reports Ctrl-C and gives the terminal back", async () => {
+test("Screen reports Ctrl-C", async () => {
   await using session = await Session.start();
   const { terminal } = session;
   await terminal.type("draft");
   await terminal.waitFor("> draft");
   await terminal.press("C-c");
-  const shown = await terminal.waitFor("icanon");
-  assertEquals(shown, "interrupted\nexit code 130\nicanon");
+  const shown = await terminal.waitFor("exit code");
+  assertEquals(shown, "interrupted\nexit code 130");
 });
 
-test("Screen gives the terminal back when the program dies of an error", async () => {
+test("Screen leaves nothing behind when the program exits without close()", async () => {
+  await using session = await Session.start();
+  const { terminal } = session;
+  await terminal.type("exit");
+  await terminal.press("Enter");
+  assertEquals(await terminal.waitFor("exit code"), "> exit\nexit code 3");
+});
+
+test("Screen lets an error that nobody catches be read", async () => {
   await using session = await Session.start();
   const { terminal } = session;
   await terminal.type("throw");
   await terminal.press("Enter");
-  const shown = await terminal.waitFor("icanon");
-  assertMatch(shown, /planted[^]*exit code 1\nicanon/);
+  assertMatch(await terminal.waitFor("exit code"), /Error: planted[^]*\nexit code 1$/);
 });
 
 test("Screen.ask() takes the next line and keeps the draft", async () => {
