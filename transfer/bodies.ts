@@ -1,6 +1,5 @@
 /** Takes the bodies of an accepted offer, in the order of its entries, and gives each item its name when it is whole. */
-import { P2pError, ProtocolError } from "../protocol/errors.ts";
-import { decodeText } from "../protocol/bytes.ts";
+import { ProtocolError } from "../protocol/errors.ts";
 import { RESUME_BLOCK_BYTES, SYNC_LANES } from "../protocol/limits.ts";
 import type { Message } from "../protocol/messages.ts";
 import { decodeBegin, type Entry, EntryKind, FileMessage } from "../protocol/offer.ts";
@@ -66,13 +65,11 @@ export class Bodies {
    * Takes the sender's next message.
    * @throws {ProtocolError} if it is not what must come now
    * @throws {FileError} if something cannot be written
-   * @throws {P2pError} if the sender could not go on
    */
   async take(message: Message): Promise<void> {
     if (message.type === FileMessage.data && this.#body) await this.#data(this.#body, message);
     else if (message.type === FileMessage.begin && !this.#body) await this.#begin(message);
     else if (message.type === FileMessage.end && this.#body) await this.#end(this.#body);
-    else if (message.type === FileMessage.fail) throw senderFailed(message);
     else throw outOfOrder(message);
   }
 
@@ -187,14 +184,6 @@ export class Bodies {
 /** @throws {ProtocolError} if a DATA message is empty */
 export function checkData(message: Message): void {
   if (message.body.length === 0) throw new ProtocolError("Body not accepted: empty DATA");
-}
-
-/** What a FAIL message means here. Its text comes from the network as it is. */
-export function senderFailed(message: Message): P2pError {
-  return new P2pError(
-    `Transfer stopped by the other side: it cannot read ${decodeText(message.body)}`,
-    { hint: "What has arrived is kept: when it is sent again, it goes on from there" },
-  );
 }
 
 /** A message that must not come where it came. */

@@ -1,6 +1,6 @@
 /** The receiving side of a stream of kind "files/1" (README.md of protocol, section 7). */
 import { type ByteStream, ResetCode } from "../protocol/connection.ts";
-import { concatBytes } from "../protocol/bytes.ts";
+import { concatBytes, decodeText } from "../protocol/bytes.ts";
 import { FileError, P2pError, ProtocolError, StreamResetError } from "../protocol/errors.ts";
 import { DISK_RESERVE_BYTES, MAX_OFFER_BYTES, RESUME_BLOCK_BYTES } from "../protocol/limits.ts";
 import { encodeMessage, type Message } from "../protocol/messages.ts";
@@ -20,7 +20,7 @@ import {
   senderMessageLimit,
   SKIP_NUMBERS,
 } from "../protocol/offer.ts";
-import { Bodies, checkData, outOfOrder, senderFailed } from "./bodies.ts";
+import { Bodies, checkData, outOfOrder } from "./bodies.ts";
 import type { ClaimOwner, Claims } from "./claims.ts";
 import { closeGently } from "./close.ts";
 import {
@@ -220,6 +220,7 @@ class Receiver implements ClaimOwner {
 
   async #next(): Promise<Message> {
     const message = await this.#reader.read();
+    if (message?.type === FileMessage.fail && this.#accepted) throw senderFailed(message);
     if (message) return message;
     throw new ProtocolError("Transfer not complete: the other side ended it without a word");
   }
@@ -283,7 +284,6 @@ class Receiver implements ClaimOwner {
       this.#result.bytes += message.body.length;
       onProgress?.({ bytes: this.#result.bytes, total: undefined, resumedBytes: 0, file });
     }
-    if (message.type === FileMessage.fail) throw senderFailed(message);
     if (message.type !== FileMessage.end) throw outOfOrder(message);
     const commit = await this.#next();
     if (commit.type !== FileMessage.commit) throw outOfOrder(commit);
@@ -391,6 +391,14 @@ class Receiver implements ClaimOwner {
     this.#accepted = true;
     await this.#outbox.drain();
   }
+}
+
+/** What a FAIL message means here. Its text comes from the network as it is. */
+function senderFailed(message: Message): P2pError {
+  return new P2pError(
+    `Transfer stopped by the other side: it cannot read ${decodeText(message.body)}`,
+    { hint: "What has arrived is kept: when it is sent again, it goes on from there" },
+  );
 }
 
 function totalOf(entries: readonly Entry[]): number | undefined {
