@@ -1,0 +1,78 @@
+import { dialTcp, TcpConnection } from "../../peer/carrier/tcp.ts";
+import { secureInitiator, secureResponder } from "../../peer/secure.ts";
+import type { Connection } from "../../protocol/connection.ts";
+import { ReceiveBuffer } from "../../protocol/framing.ts";
+import { generateKeyPair } from "../../protocol/noise.ts";
+import { connectionPair, seededRandom } from "../fakes/connection_pair.ts";
+import { testConnections } from "./connection.ts";
+
+const LARGEST = 1_048_576;
+
+async function tcpPair(hostname: string): Promise<[Connection, Connection]> {
+  using socket = Deno.listen({ hostname, port: 0 });
+  const [dialled, accepted] = await Promise.all([
+    dialTcp({ host: hostname, port: socket.addr.port }, new AbortController().signal),
+    socket.accept(),
+  ]);
+  return [dialled, new TcpConnection(accepted)];
+}
+
+function noIpv6(): string | undefined {
+  try {
+    Deno.listen({ hostname: "::1", port: 0 }).close();
+    return undefined;
+  } catch (error) {
+    return `no IPv6 on this machine (${(error as Error).message})`;
+  }
+}
+
+async function secured(pair: [Connection, Connection]): Promise<[Connection, Connection]> {
+  return await Promise.all([
+    secureInitiator(pair[0], { identity: generateKeyPair() }),
+    secureResponder(pair[1], new ReceiveBuffer(64), { identity: generateKeyPair() }),
+  ]);
+}
+
+const random = seededRandom(7);
+
+function randomChunk(atHand: number): number {
+  return 1 + Math.floor(random() * atHand);
+}
+
+testConnections({
+  name: "memory",
+  largest: LARGEST,
+  pair: () => Promise.resolve(connectionPair()),
+});
+testConnections({
+  name: "memory in random pieces",
+  largest: LARGEST,
+  pair: () => Promise.resolve(connectionPair({ chunk: randomChunk })),
+});
+testConnections({ name: "TCP over IPv4", largest: LARGEST, pair: () => tcpPair("127.0.0.1") });
+testConnections({
+  name: "TCP over IPv6",
+  largest: LARGEST,
+  pair: () => tcpPair("::1"),
+  skip: noIpv6(),
+});
+testConnections({
+  name: "secure over memory",
+  largest: LARGEST,
+  pair: () => secured(connectionPair()),
+});
+testConnections({
+  name: "secure over memory in random pieces",
+  largest: LARGEST,
+  pair: () => secured(connectionPair({ chunk: randomChunk })),
+});
+testConnections({
+  name: "secure over memory byte by byte",
+  largest: 65_600,
+  pair: () => secured(connectionPair({ chunk: () => 1 })),
+});
+testConnections({
+  name: "secure over TCP",
+  largest: LARGEST,
+  pair: async () => secured(await tcpPair("127.0.0.1")),
+});
