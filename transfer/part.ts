@@ -67,10 +67,13 @@ export class Part implements Disposable {
       if (claimed === "busy") throw busy(name);
       if (claimed === "foreign") continue;
       try {
-        const state = kindAt(place.part) === "none" ? undefined : readState(place.state);
+        const state = readState(place.state);
         const own = state?.from === owner.from && state.name === name;
-        if (own && isLocked(place.state)) throw busy(name);
-        if (!state || own) return new Part(place, name, owner, claims, own);
+        const locked = state !== undefined && isLocked(place.state);
+        if (own && locked) throw busy(name);
+        const resumable = own && kindAt(place.part) !== "none";
+        const free = !state || own || (!locked && kindAt(place.part) === "none");
+        if (free) return new Part(place, name, owner, claims, resumable);
       } catch (error) {
         claims.release(place.part);
         throw error;
@@ -100,7 +103,7 @@ export class Part implements Disposable {
 
   /** Removes the state file: the item has its name, or nothing of it is to be kept. */
   forget(): void {
-    if (this.#lock) removeAll(this.#statePath);
+    removeAll(this.#statePath);
   }
 
   /** Removes all that was received. */
