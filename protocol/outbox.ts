@@ -8,6 +8,8 @@ const JOIN_BELOW_BYTES = 8_192;
 interface Pending {
   bytes: Uint8Array;
   released: (() => void) | undefined;
+  /** Whether a part of it was taken already, as a view: then the rest must not be released before it. */
+  begun: boolean;
 }
 
 /** A payload to send, and whom to tell when it has arrived. */
@@ -27,16 +29,14 @@ export class Outbox {
 
   add(bytes: Uint8Array, released?: () => void): void {
     if (bytes.length === 0) return released?.();
-    this.#queue.push({ bytes, released });
+    this.#queue.push({ bytes, released, begun: false });
     this.#size += bytes.length;
   }
 
   /** The next payload of at most `limit` bytes; at least one byte must be queued. */
   take(limit: number): Payload {
     const most = Math.min(limit, MAX_PAYLOAD_BYTES);
-    const payload = this.#queue[0]!.bytes.length < JOIN_BELOW_BYTES && this.#queue.length > 1
-      ? this.#takeJoined(most)
-      : this.#takeFirst(most);
+    const payload = this.#queue[0]!.begun ? this.#takeFirst(most) : this.#takeJoined(most);
     this.#size -= payload.bytes.length;
     return payload;
   }
@@ -57,10 +57,11 @@ export class Outbox {
     }
     const bytes = first.bytes.subarray(0, most);
     first.bytes = first.bytes.subarray(most);
+    first.begun = true;
     return { bytes, released: undefined };
   }
 
-  /** Joins as many whole small writes as fit; a copy, so that they are released at once. */
+  /** Joins as many whole small writes as fit, if there are two: a copy, so that they are released at once. */
   #takeJoined(most: number): Payload {
     let count = 0;
     for (let size = 0; count < this.#queue.length; count++) {
