@@ -38,9 +38,11 @@ export class Inbox {
     this.#sharedUsed = -1;
   }
 
+  /** Ends the sharing; an array that is mostly empty is not kept for the little in it. */
   #closeShared(): void {
     if (this.#sharedUsed >= 0) {
-      this.#chunks[this.#chunks.length - 1] = this.#chunks.at(-1)!.subarray(0, this.#sharedUsed);
+      const used = this.#chunks.at(-1)!.subarray(0, this.#sharedUsed);
+      this.#chunks[this.#chunks.length - 1] = used.length * 2 < SHARED_BYTES ? used.slice() : used;
     }
     this.#sharedUsed = -1;
   }
