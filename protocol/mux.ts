@@ -89,7 +89,7 @@ export class Mux {
   readonly #ready: Record<Priority, Set<MuxStream>> = { urgent: new Set(), bulk: new Set() };
   readonly #ownParity: number;
   #nextId: number;
-  #highestTheirs = 0;
+  #nextTheirs: number;
   #theirsOpen = 0;
   /** Bytes granted above the initial windows, over all streams. */
   #extraWindow = 0;
@@ -98,6 +98,7 @@ export class Mux {
     this.#events = events;
     this.#ownParity = role === "initiator" ? 1 : 0;
     this.#nextId = role === "initiator" ? 1 : 2;
+    this.#nextTheirs = role === "initiator" ? 2 : 1;
   }
 
   /** Streams that are not gone. */
@@ -198,10 +199,10 @@ export class Mux {
   }
 
   #receiveOpen(frame: SessionFrame): void {
-    if ((frame.stream & 1) === this.#ownParity || frame.stream <= this.#highestTheirs) {
+    if (frame.stream !== this.#nextTheirs) {
       throw new ProtocolError(`Stream not accepted: number ${frame.stream} out of turn`);
     }
-    this.#highestTheirs = frame.stream;
+    this.#nextTheirs += 2;
     const kind = decodeText(frame.payload);
     if (!/^[\x21-\x7e]+$/.test(kind)) {
       throw new ProtocolError("Stream not accepted: unreadable kind");
@@ -240,7 +241,7 @@ export class Mux {
 
   #checkWasOpen(id: number): void {
     const ours = (id & 1) === this.#ownParity;
-    if (id === 0 || (ours ? id >= this.#nextId : id > this.#highestTheirs)) {
+    if (id === 0 || id >= (ours ? this.#nextId : this.#nextTheirs)) {
       throw new ProtocolError(`Frame not accepted: stream ${id} was never opened`);
     }
   }
@@ -305,7 +306,11 @@ export class Mux {
   #break(stream: MuxStream, failure: Error, keepInbox = false): void {
     stream.failure = failure;
     stream.outbox.clear();
-    if (!keepInbox) stream.inbox.clear();
+    if (!keepInbox && !stream.inbox.empty) {
+      stream.inbox.clear();
+      // What was finished is no longer all there: its reader must not take it for complete.
+      stream.ended = false;
+    }
     this.#forget(stream);
     this.#events.changed(stream);
   }
