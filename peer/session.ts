@@ -23,6 +23,7 @@ import {
   DEAD_AFTER_MS,
   FLUSH_TIMEOUT_MS,
   GOODBYE_TIMEOUT_MS,
+  MAX_STREAMS,
   PING_AFTER_MS,
   SESSION_HOLD_MS,
 } from "../protocol/limits.ts";
@@ -51,6 +52,8 @@ import { SessionStream } from "./session_stream.ts";
 
 /** Bytes handed to the connection at once. */
 const BATCH_BYTES = 262_144;
+/** Frames kept until they are acknowledged: no more are sent then, so that a peer which never does costs little. */
+const MAX_KEPT_FRAMES = 65_536;
 
 export interface SessionOptions {
   role: "initiator" | "responder";
@@ -192,10 +195,10 @@ export class Session {
     this.#remote = connection.remote;
     this.#cancelHold?.();
     this.#keepAlive(link);
-    if (hello && !this.#tryHello(link, hello)) return;
+    if (hello) this.#tryHello(link, hello);
     this.#sendLoop(link);
     this.#receiveLoop(link);
-    this.onState?.("connected", undefined);
+    if (!this.#end) this.onState?.("connected", undefined);
   }
 
   #newLink(connection: Connection, decoder: SessionFrameDecoder): Link {
@@ -217,13 +220,11 @@ export class Session {
     };
   }
 
-  #tryHello(link: Link, hello: Hello): boolean {
+  #tryHello(link: Link, hello: Hello): void {
     try {
       this.#takeHello(link, hello);
-      return true;
     } catch (error) {
-      this.fail(error as ProtocolError);
-      return false;
+      this.#offended(error as ProtocolError);
     }
   }
 
@@ -251,7 +252,6 @@ export class Session {
    * interrupted), says goodbye, and resolves when the connection is closed.
    */
   async end(code: number = GoodbyeCode.done, text = ""): Promise<void> {
-    if (this.#end) return;
     if (code === GoodbyeCode.done) await this.#flush();
     await this.#finishWith({ code, text }, { error: undefined, code, byUs: true });
   }
@@ -331,6 +331,7 @@ export class Session {
     for (let size = 0; size < BATCH_BYTES;) {
       let frame = this.#log.next(now);
       if (!frame) {
+        if (this.#log.kept >= MAX_KEPT_FRAMES) return;
         const fresh = this.#mux.next(this.#log.inFlight < this.#pace.limit);
         if (!fresh) return;
         this.#log.append(fresh);
@@ -373,9 +374,12 @@ export class Session {
     } catch (error) {
       reason = error as Error;
     }
+    if (reason instanceof ProtocolError && link === this.#link) {
+      this.#offended(reason);
+      if (!await readOut(link.connection)) return;
+    }
     link.closed.resolve();
-    if (reason instanceof ProtocolError && link === this.#link) await this.#offended(reason);
-    else this.#detach(link, reason);
+    this.#detach(link, reason);
   }
 
   /** Takes in what has arrived, then waits for more: false at the end. */
@@ -417,12 +421,8 @@ export class Session {
     this.#bytesSinceAck += frame.payload.length;
     this.#mux.receive(frame);
     if (frame.type === FrameType.finish) this.#ackNow = true;
-    this.#wakeIfControl();
-  }
-
-  /** Grants and resets that a frame provoked go out at once. */
-  #wakeIfControl(): void {
-    if (this.#mux.controlPending || this.#ackNow) this.#wake();
+    // Grants and resets that the frame provoked go out at once, and what it granted is used at once.
+    if (this.#mux.controlPending || this.#ackNow || frame.type === FrameType.window) this.#wake();
   }
 
   #takeHello(link: Link, hello: Hello): void {
@@ -457,7 +457,7 @@ export class Session {
   }
 
   #scheduleAck(): void {
-    if (this.#received === this.#ackSent || !this.#link) return;
+    if (this.#received === this.#ackSent || !this.#link || this.#end) return;
     if (this.#bytesSinceAck >= ACK_BYTES) {
       this.#ackNow = true;
       this.#wake();
@@ -470,6 +470,10 @@ export class Session {
   }
 
   #opened(stream: MuxStream): void {
+    // Those that were reset before anybody wanted them would add up without end.
+    if (this.#accepted.length >= MAX_STREAMS) {
+      this.#accepted = this.#accepted.filter((each) => !each.broken);
+    }
     this.#accepted.push(this.#wrap(stream));
     this.#acceptWaiting?.resolve();
     this.#acceptWaiting = undefined;
@@ -500,8 +504,9 @@ export class Session {
   /** The connection is of no more use. The session waits for another. */
   #detach(link: Link, reason: Error): void {
     if (link !== this.#link) return link.connection.close();
-    this.#drop();
+    // Whoever ends the session sees to the rest: the GOODBYE may be on its way yet.
     if (this.#end) return;
+    this.#drop();
     this.#lost = reason;
     this.#cancelHold = this.#clock.after(SESSION_HOLD_MS, () => this.#giveUp());
     this.onState?.("away", reason);
@@ -530,15 +535,15 @@ export class Session {
 
   /** Resolves when everything is acknowledged, the session is over, or it takes too long. */
   async #flush(): Promise<void> {
-    if (this.#log.kept === 0 && this.#mux.idle) return;
-    this.#flushed = Promise.withResolvers();
+    if (this.#end || (this.#log.kept === 0 && this.#mux.idle)) return;
+    this.#flushed ??= Promise.withResolvers();
     const cancel = this.#clock.after(FLUSH_TIMEOUT_MS, this.#flushed.resolve);
     await Promise.race([this.#flushed.promise, this.ended]);
     cancel();
   }
 
   async #finishWith(goodbye: Goodbye | undefined, end: SessionEnd): Promise<void> {
-    if (this.#end) return;
+    if (this.#end) return void await this.ended;
     this.#end = end;
     const link = this.#link;
     this.#cancelHold?.();
@@ -570,6 +575,20 @@ const SAID: Goodbye = { code: GoodbyeCode.done, text: "" };
 
 function frameOf(type: FrameType, payload: Uint8Array): Uint8Array {
   return encodeFrame({ type, stream: 0, payload });
+}
+
+/**
+ * Reads and drops what still comes, until the other side has closed: closing before, with bytes unread, could take back what
+ * was said last.
+ * @returns whether it has closed; false if what comes cannot be read
+ */
+async function readOut(connection: Connection): Promise<boolean> {
+  try {
+    while (await connection.read() !== null);
+    return true;
+  } catch (error) {
+    return error instanceof UnreachableError;
+  }
 }
 
 /** What the other side's GOODBYE means for us; undefined if all is well. */

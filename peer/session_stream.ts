@@ -13,6 +13,7 @@ export class SessionStream implements ByteStream {
   readonly #mux: Mux;
   readonly #state: MuxStream;
   #change: PromiseWithResolvers<void> | undefined;
+  #finishing: Promise<void> | undefined;
 
   constructor(session: Session, mux: Mux, state: MuxStream) {
     this.#session = session;
@@ -45,7 +46,16 @@ export class SessionStream implements ByteStream {
     }
   }
 
-  async finish(): Promise<void> {
+  finish(): Promise<void> {
+    return this.#finishing ??= this.#finish();
+  }
+
+  /** Whether the stream has broken, so that nobody has any use for it. */
+  get broken(): boolean {
+    return this.#state.failure !== undefined;
+  }
+
+  async #finish(): Promise<void> {
     this.#throwIfBroken();
     let acknowledged = false;
     this.#mux.finish(this.#state, () => {
