@@ -46,6 +46,18 @@ function endOnSignals(ending: AbortController): void {
   for (const signal of signals) Deno.addSignalListener(signal, end);
 }
 
+/** What nobody was there to catch is told in words, too, and ends the program. */
+function reportStrays(output: Output): void {
+  function report(event: Event, error: unknown): void {
+    event.preventDefault();
+    const description = describe(error);
+    output.error(description);
+    Deno.exit(description.exit);
+  }
+  addEventListener("unhandledrejection", (event) => report(event, event.reason));
+  addEventListener("error", (event) => report(event, event.error));
+}
+
 /** Parses, runs, and reports. Returns the exit code. */
 async function main(argv: string[]): Promise<number> {
   const ending = new AbortController();
@@ -57,6 +69,7 @@ async function main(argv: string[]): Promise<number> {
     debug: Deno.env.get("P2P_DEBUG") === "1",
     onStdoutClosed: interrupt,
   });
+  reportStrays(output);
   try {
     await run(parseCommandLine(argv), { output, signal: ending.signal, interrupt });
     return 0;

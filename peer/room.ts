@@ -19,6 +19,8 @@ export interface Peer {
   session: Session;
   /** Undefined for somebody who came only to send files. */
   chat: Chat | undefined;
+  /** Whether the arrival was told: when there is a first stream, so that what is said from then on reaches them. */
+  here: boolean;
 }
 
 /** How a visit went. */
@@ -27,6 +29,12 @@ export interface Visit {
   end: SessionEnd;
   /** Whether at least one transfer from this peer was completed. */
   received: boolean;
+}
+
+/** What a peer's streams are for, while they last. */
+interface Doings {
+  talk: Promise<void> | undefined;
+  transfers: Promise<boolean>[];
 }
 
 export class Room {
@@ -42,25 +50,24 @@ export class Room {
   }
 
   get peers(): Peer[] {
-    return [...this.#peers];
-  }
-
-  /** Those who are called so. */
-  named(name: string): Peer[] {
-    return this.peers.filter((peer) => peer.name === name);
+    return [...this.#peers].filter((peer) => peer.here);
   }
 
   /**
-   * Takes somebody in until the session is over.
+   * Takes somebody in until the session is over and all that they said is shown.
    * @param chat whether we begin a chat with them: whoever dialled does
    */
   async enter(session: Session, chat: boolean): Promise<Visit> {
-    const peer: Peer = { name: session.remoteName, session, chat: undefined };
+    const peer: Peer = { name: session.remoteName, session, chat: undefined, here: false };
+    const doings: Doings = { talk: undefined, transfers: [] };
     this.#peers.add(peer);
-    this.#announceArrival(peer);
     session.onState = (state, reason) => this.#announceState(peer, state, reason);
-    if (chat) this.#converse(peer, session.open(CHAT_KIND, "urgent"));
-    const received = await this.#serve(peer);
+    if (chat) this.#take(peer, doings, session.open(CHAT_KIND, "urgent"));
+    for (let stream = await session.accept(); stream; stream = await session.accept()) {
+      this.#take(peer, doings, stream);
+    }
+    await doings.talk;
+    const received = (await Promise.all(doings.transfers)).includes(true);
     const end = await session.ended;
     this.#peers.delete(peer);
     this.#announceDeparture(peer, end);
@@ -98,7 +105,7 @@ export class Room {
 
   /** Ends every session. */
   async close(code: number = GoodbyeCode.done): Promise<void> {
-    await Promise.all(this.peers.map((peer) => peer.session.end(code)));
+    await Promise.all([...this.#peers].map((peer) => peer.session.end(code)));
   }
 
   async #tellAll(tell: (chat: Chat) => Promise<void>): Promise<void> {
@@ -112,26 +119,18 @@ export class Room {
     }));
   }
 
-  /** Takes what the peer opens. Tells whether a transfer was completed. */
-  async #serve(peer: Peer): Promise<boolean> {
-    let received = false;
-    const transfers: Promise<unknown>[] = [];
-    for (;;) {
-      const stream = await peer.session.accept();
-      if (!stream) break;
-      if (stream.kind === CHAT_KIND && !peer.chat) this.#converse(peer, stream);
-      else if (stream.kind === FILES_KIND) {
-        const transfer = this.track(this.#receiving.receive(peer, stream));
-        transfers.push(transfer.then((complete) => void (received ||= complete)));
-      } else stream.reset(ResetCode.unwanted);
-    }
-    await Promise.all(transfers);
-    return received;
+  #take(peer: Peer, doings: Doings, stream: ByteStream): void {
+    if (stream.kind === CHAT_KIND && !peer.chat) {
+      peer.chat = new Chat(stream);
+      doings.talk = this.#converse(peer, peer.chat);
+    } else if (stream.kind === FILES_KIND) {
+      doings.transfers.push(this.track(this.#receiving.receive(peer, stream)));
+    } else return stream.reset(ResetCode.unwanted);
+    if (!peer.here) this.#announceArrival(peer);
+    peer.here = true;
   }
 
-  async #converse(peer: Peer, stream: ByteStream): Promise<void> {
-    const chat = new Chat(stream);
-    peer.chat = chat;
+  async #converse(peer: Peer, chat: Chat): Promise<void> {
     try {
       for await (const message of chat.messages()) {
         if (message.type === "text") this.#host.output.message(peer.name, message.text);
@@ -164,6 +163,7 @@ export class Room {
 
   #announceState(peer: Peer, state: SessionState, reason: Error | undefined): void {
     const { output } = this.#host;
+    if (!peer.here) return;
     if (state === "away") {
       output.say(
         `${peer.name} is away (${reason?.message}); waiting for the connection to come back`,
@@ -177,6 +177,10 @@ export class Room {
 
   #announceDeparture(peer: Peer, end: SessionEnd): void {
     const { output } = this.#host;
+    if (!peer.here) {
+      const why = end.error?.message ?? "it left before it had said anything";
+      return output.say(`Connection from ${peer.session.remote} came to nothing: ${why}`);
+    }
     if (end.error) output.warn(end.error.message);
     else if (!end.byUs) output.say(`${peer.name} has left`);
     output.event("disconnected", { peer: peer.name });

@@ -60,9 +60,9 @@ async function serve(
   host.signal.removeEventListener("abort", end);
 }
 
-/** A visit that broke off counts only if it had brought what it came for. */
-function isComplete({ end, received }: Visit): boolean {
-  return received || end.error === undefined;
+/** A visit that came to nothing does not count; one that broke off does if it had brought what it came for. */
+function isComplete({ peer, end, received }: Visit): boolean {
+  return received || (peer.here && end.error === undefined);
 }
 
 /** Says what is typed. At a terminal the end of input ends the program; elsewhere it goes on listening. */

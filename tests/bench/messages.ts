@@ -1,7 +1,7 @@
 /** Messages of 64 bytes, as chat sends them, between two processes over loopback. */
+import { PERMISSIONS } from "../fakes/permissions.ts";
 import type { Harness, Options } from "./harness.ts";
 import type { Figures } from "./message_pair.ts";
-import { PERMISSIONS } from "./p2p.ts";
 import { rounds } from "./rounds.ts";
 import { median, medianRatio } from "./statistics.ts";
 import { atLeast, atMost, type Section, type Target } from "./table.ts";

@@ -1,14 +1,7 @@
+import { PERMISSIONS } from "../fakes/permissions.ts";
 import { type Child, type Harness, secondsSince } from "./harness.ts";
 import type { Tool, Transfer } from "./tool.ts";
 
-/** What the program is allowed, as the README says to run it. */
-export const PERMISSIONS = [
-  "--allow-net",
-  "--allow-read",
-  "--allow-write",
-  "--allow-env",
-  "--allow-sys",
-];
 const PROJECT = `${import.meta.dirname}/../..`;
 
 /** The program that all this is about. Each side keeps an identity of its own from run to run. */

@@ -1,0 +1,282 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { Program } from "../fakes/program.ts";
+import { TemporaryFolder } from "../fakes/temporary_folder.ts";
+
+Deno.test("listen and connect chat both ways, in words", async () => {
+  await using alice = await Program.listen(["--name", "alice"]);
+  await using bob = Program.start(["connect", alice.address, "--name", "bob"]);
+  await bob.says("Connected to alice");
+  await alice.says("Connected to bob");
+  await alice.write("hello bob\n");
+  await bob.prints("alice: hello bob");
+  await bob.write("hello alice\n");
+  await alice.prints("bob: hello alice");
+});
+
+Deno.test("listen and connect chat both ways, as events", async () => {
+  await using alice = await Program.listenJson(["--name", "alice"]);
+  await using bob = Program.start(["connect", alice.address, "--name", "bob", "--json"]);
+  const connected = await bob.until("connected");
+  assertEquals([connected.peer, connected.path], ["alice", "lan"]);
+  assertEquals((await alice.until("connected")).peer, "bob");
+  await alice.write("hello bob\n");
+  assertEquals(await bob.until("message"), { event: "message", from: "alice", text: "hello bob" });
+  await bob.write("hello alice\n");
+  const message = await alice.until("message");
+  assertEquals(message, { event: "message", from: "bob", text: "hello alice" });
+});
+
+Deno.test("connect delivers 1,000 piped lines in order before it ends with 0", async () => {
+  await using listener = await Program.listen();
+  const lines = Array.from({ length: 1_000 }, (_, index) => `line ${index}`);
+  const { address } = listener;
+  const { code } = await Program.run(["connect", address, "--name", "pipe"], {
+    input: lines.join("\n"),
+  });
+  assertEquals(code, 0);
+  await listener.says("pipe has left");
+  assertEquals(listener.stdout.lines, lines.map((line) => `pipe: ${line}`));
+});
+
+Deno.test("listen goes on listening when its standard input has ended", async () => {
+  await using listener = await Program.listen();
+  await listener.endInput();
+  for (const name of ["first", "second"]) {
+    const { code } = await Program.run(["connect", listener.address, "--name", name], {
+      input: "here\n",
+    });
+    assertEquals(code, 0);
+    await listener.prints(`${name}: here`);
+  }
+});
+
+Deno.test("listen serves several peers at once: each hears it, and it hears each", async () => {
+  await using alice = await Program.listen(["--name", "alice"]);
+  await using bob = Program.start(["connect", alice.address, "--name", "bob"]);
+  await using carol = Program.start(["connect", alice.address, "--name", "carol"]);
+  await alice.says("Connected to bob");
+  await alice.says("Connected to carol");
+  await Promise.all([bob.says("Connected to alice"), carol.says("Connected to alice")]);
+  await alice.write("hello all\n");
+  await Promise.all([bob.prints("alice: hello all"), carol.prints("alice: hello all")]);
+  await Promise.all([bob.write("from bob\n"), carol.write("from carol\n")]);
+  await Promise.all([alice.prints("bob: from bob"), alice.prints("carol: from carol")]);
+});
+
+Deno.test("listen --once ends with 0 when its first peer has left", async () => {
+  await using listener = await Program.listen(["--once"]);
+  const { code } = await Program.run(["connect", listener.address, "--name", "bob"], {
+    input: "one thing\n",
+  });
+  assertEquals(code, 0);
+  const ended = await listener.finished();
+  assertEquals(ended.code, 0);
+  assertEquals(ended.stdout, "bob: one thing\n");
+});
+
+Deno.test("listen --once ends when a peer in chat has sent files and gone", async () => {
+  using folder = new TemporaryFolder();
+  await using listener = await Program.listen(["--once", "--yes", "--dir", folder.folder("in")]);
+  const { code } = await Program.run(
+    ["send", "--address", listener.address, folder.file("a.txt", "a")],
+  );
+  assertEquals([code, (await listener.finished()).code], [0, 0]);
+  assertEquals(await Deno.readTextFile(folder.join("in", "a.txt")), "a");
+});
+
+Deno.test("arrival and departure are announced on both sides, with address, path and key", async () => {
+  await using alice = await Program.listen(["--name", "alice"]);
+  await using bob = Program.start(["connect", alice.address, "--name", "bob"]);
+  const key = String.raw`key ([a-z2-7]{4}-){3}[a-z2-7]{4}\)`;
+  await bob.says(
+    new RegExp(String.raw`Connected to alice \(127\.0\.0\.1:\d+, lan, encrypted, ${key}`),
+  );
+  await alice.says(
+    new RegExp(String.raw`Connected to bob \(127\.0\.0\.1:\d+, lan, encrypted, ${key}`),
+  );
+  await alice.write("/quit\n");
+  await bob.says("alice has left");
+  assertEquals([(await alice.finished()).code, (await bob.finished()).code], [0, 0]);
+});
+
+Deno.test("connect ends with 0 when the listener says /quit", async () => {
+  await using alice = await Program.listenJson();
+  await using bob = Program.start(["connect", alice.address, "--json"]);
+  await alice.until("connected");
+  await alice.write("last words\n/quit\n");
+  assertEquals((await bob.until("message")).text, "last words");
+  await bob.until("disconnected");
+  assertEquals([(await alice.finished()).code, (await bob.finished()).code], [0, 0]);
+});
+
+Deno.test("/quit ends connect at once, and what was said before it arrives", async () => {
+  await using alice = await Program.listen();
+  await using bob = Program.start(["connect", alice.address, "--name", "bob"]);
+  await bob.write("goodbye\n/quit\nnever said\n");
+  assertEquals((await bob.finished()).code, 0);
+  await alice.says("bob has left");
+  assertEquals(alice.stdout.text, "bob: goodbye\n");
+});
+
+Deno.test("/nick changes the name that the other side shows, and refuses what is no name", async () => {
+  await using alice = await Program.listen();
+  await using bob = Program.start(["connect", alice.address, "--name", "bob"]);
+  await bob.write("/nick robert\n");
+  await bob.says("You are now called robert");
+  await alice.says("bob is now called robert");
+  await bob.write("still me\n");
+  await alice.prints("robert: still me");
+  await bob.write("/nick 1.2.3.4:80\n");
+  await bob.says("Name not usable: it looks like an address");
+  await bob.write("and still\n");
+  await alice.prints("robert: and still");
+});
+
+Deno.test("/nick refuses the name of somebody else who is known", async () => {
+  await using alice = await Program.listen();
+  await Program.run(["connect", alice.address, "--name", "carol"]);
+  await alice.says("carol has left");
+  await using bob = Program.start(["connect", alice.address, "--name", "bob"]);
+  await bob.write("/nick carol\nwho am I\n");
+  await alice.says("bob wants to be called carol and may not");
+  await alice.prints("bob: who am I");
+});
+
+Deno.test("/l tells who is here, /p how they are reached", async () => {
+  await using alice = await Program.listen(["--name", "alice"]);
+  await using bob = Program.start(["connect", alice.address, "--name", "bob"]);
+  await alice.says("Connected to bob");
+  await bob.write("/l\n");
+  await bob.says("Here: bob (you), alice");
+  await bob.write("/p\n");
+  const host = alice.address.replaceAll(".", "\\.");
+  await bob.says(new RegExp(`^alice +([a-z2-7]{4}-){3}[a-z2-7]{4}  ${host}  lan`, "m"));
+  await bob.says(/^bob \(you\) {2}([a-z2-7]{4}-){3}[a-z2-7]{4}$/m);
+});
+
+Deno.test("/l and /p are events with --json", async () => {
+  await using alice = await Program.listenJson(["--name", "alice"]);
+  await using bob = Program.start(["connect", alice.address, "--name", "bob", "--json"]);
+  await bob.until("connected");
+  await bob.write("/p\n");
+  const { peers: [peer] } = await bob.until("peers");
+  assertEquals([peer.name, peer.address, peer.path], ["alice", alice.address, "lan"]);
+  assertMatch(peer.fingerprint, /^([a-z2-7]{4}-){3}[a-z2-7]{4}$/);
+});
+
+Deno.test("/help lists every command", async () => {
+  await using alice = await Program.listen();
+  await alice.write("/help\n");
+  for (const command of ["/send", "/l", "/p", "/nick", "/quit"]) await alice.says(`\n${command} `);
+});
+
+Deno.test("an unknown command is not said but answered, and the chat goes on", async () => {
+  await using alice = await Program.listen();
+  await using bob = Program.start(["connect", alice.address, "--name", "bob"]);
+  await bob.write("/quti\nthis is said\n//so is this\n");
+  await bob.says("p2p: error: Unknown command: /quti\n     /help lists them");
+  await alice.prints("bob: /so is this");
+  assertEquals(alice.stdout.lines, ["bob: this is said", "bob: /so is this"]);
+});
+
+Deno.test("/send brings a file across while the chat goes on", async () => {
+  using folder = new TemporaryFolder();
+  const content = crypto.getRandomValues(new Uint8Array(50_000));
+  folder.file("out/a picture.jpg", content);
+  await using alice = await Program.listenJson(["--yes", "--dir", folder.folder("in")]);
+  await using bob = Program.start(["connect", alice.address, "--json"], {
+    cwd: folder.join("out"),
+  });
+  await bob.write("/send a picture.jpg\nand a word\n");
+  const received = await alice.until("received");
+  assertEquals(received.path, folder.join("in", "a picture.jpg"));
+  assertEquals(await Deno.readFile(received.path), content);
+  assertEquals(alice.events.find(({ event }) => event === "message")?.text, "and a word");
+  const sent = await bob.until("sent");
+  assertEquals([sent.path, sent.bytes], ["a picture.jpg", content.length]);
+  await bob.write("after it\n");
+  await alice.until("message", ({ text }) => text === "after it");
+});
+
+Deno.test("/send goes from the listener to everybody who is here", async () => {
+  using folder = new TemporaryFolder();
+  const path = folder.file("out/note.txt", "for all");
+  await using alice = await Program.listenJson();
+  const [one, two] = [folder.folder("one"), folder.folder("two")];
+  await using bob = Program.start(["connect", alice.address, "--json", "--yes", "--dir", one]);
+  await using carol = Program.start(["connect", alice.address, "--json", "--yes", "--dir", two]);
+  await Promise.all([bob.until("connected"), carol.until("connected")]);
+  await alice.until("connected");
+  await alice.until("connected");
+  await alice.write(`/send "${path}"\n`);
+  await Promise.all([bob.until("received"), carol.until("received")]);
+  assertEquals(await Deno.readTextFile(`${one}/note.txt`), "for all");
+  assertEquals(await Deno.readTextFile(`${two}/note.txt`), "for all");
+});
+
+Deno.test("end of input after /send waits until the file has arrived", async () => {
+  using folder = new TemporaryFolder();
+  const path = folder.file("out.bin", new Uint8Array(3_000_000));
+  await using alice = await Program.listen(["--yes", "--dir", folder.folder("in")]);
+  const { code } = await Program.run(["connect", alice.address], { input: `/send ${path}\n` });
+  assertEquals(code, 0);
+  assertEquals((await Deno.stat(folder.join("in", "out.bin"))).size, 3_000_000);
+});
+
+Deno.test("/send of what is not there is an error of the command only", async () => {
+  await using alice = await Program.listen();
+  await using bob = Program.start(["connect", alice.address, "--name", "bob"]);
+  await bob.write("/send nothing.txt\n/send\nstill here\n");
+  await bob.says(/p2p: error: .*nothing\.txt.*/);
+  await bob.says("Nothing sent: no file was named");
+  await alice.prints("bob: still here");
+});
+
+Deno.test("a line said when nobody is here says so instead of vanishing", async () => {
+  await using alice = await Program.listen();
+  await alice.write("anybody?\n/send x\n");
+  await alice.says("Nobody is here");
+  await alice.says("Nothing sent: nobody is here");
+});
+
+Deno.test("a line of 1 MiB arrives whole, both ways", async () => {
+  await using alice = await Program.listenJson(["--name", "alice"]);
+  await using bob = Program.start(["connect", alice.address, "--json"]);
+  await alice.until("connected");
+  const line = "ä".repeat(524_288);
+  await bob.write(`${line}\n`);
+  await alice.write(`${line}\n`);
+  const [there, back] = await Promise.all([alice.until("message"), bob.until("message")]);
+  assert(there.text === line && back.text === line);
+});
+
+Deno.test("escape sequences, controls and bidi are shown escaped; events hold the raw text", async () => {
+  const line = "\x1b[2J\x1b]0;title\x07 \u202egnp.exe a\tb \x9b31m ok";
+  await using alice = await Program.listen();
+  await using carol = await Program.listenJson();
+  for (const { address } of [alice, carol]) {
+    await Program.run(["connect", address, "--name", "bob"], { input: `${line}\n` });
+  }
+  const shown = String.raw`bob: \x1b[2J\x1b]0;title\x07 \u202egnp.exe a\tb \x9b31m ok`;
+  await alice.prints(shown);
+  assertEquals((await carol.until("message")).text, line);
+  assert(!/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/.test(carol.stdout.text));
+});
+
+Deno.test("text of any script arrives as it was typed", async () => {
+  await using alice = await Program.listen();
+  const line = "Grüße, 你好, שלום, नमस्ते, 👩‍👩‍👧‍👦 🏴󠁧󠁢󠁷󠁬󠁳󠁿";
+  await Program.run(["connect", alice.address, "--name", "bob"], { input: line });
+  await alice.prints(`bob: ${line}`);
+});
+
+Deno.test("connect refuses input that is not UTF-8 in one line, after what came before it", async () => {
+  await using alice = await Program.listen();
+  const input = new Uint8Array([0x6f, 0x6b, 0x0a, 0xff, 0xfe, 0x0a]);
+  const { code, stderr } = await Program.run(["connect", alice.address, "--name", "bob"], {
+    input,
+  });
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "Line not sent: standard input is not UTF-8 text");
+  await alice.prints("bob: ok");
+});
