@@ -4,7 +4,7 @@
  */
 import type { ByteStream } from "../protocol/connection.ts";
 import { MAX_SLABS, MESSAGE_HEADER_BYTES, SLAB_BYTES } from "../protocol/limits.ts";
-import { writeMessageHeader } from "../protocol/messages.ts";
+import { encodeMessage, writeMessageHeader } from "../protocol/messages.ts";
 import { FileMessage } from "../protocol/offer.ts";
 
 /** With less room than this a slab counts as full. */
@@ -32,6 +32,7 @@ export class Outbox {
   async message(type: number, body: Uint8Array = new Uint8Array(0)): Promise<void> {
     const length = MESSAGE_HEADER_BYTES + body.length;
     if (this.#used + length > SLAB_BYTES) await this.flush();
+    if (length > SLAB_BYTES) return await this.#writeAlone(encodeMessage(type, body));
     writeMessageHeader(this.#slab, this.#used, type, body.length);
     this.#slab.set(body, this.#used + MESSAGE_HEADER_BYTES);
     this.#used += length;
@@ -72,6 +73,13 @@ export class Outbox {
   fail(error: unknown): void {
     this.#failure ??= { error };
     this.#waiting?.resolve();
+  }
+
+  /** A message that no slab holds goes out by itself, behind those before it. */
+  async #writeAlone(message: Uint8Array): Promise<void> {
+    await this.#writing;
+    if (this.#failure) throw this.#failure.error;
+    this.#write(message, () => {});
   }
 
   /** Little data must not keep a whole slab until it is acknowledged. */

@@ -77,9 +77,11 @@ export class Rig implements Disposable {
     options: TransferOptions = {},
   ): Promise<{ sent: SendResult; received: ReceiveResult }> {
     const { sent, received } = await this.attempt(options);
-    if (received.status === "rejected") throw received.reason;
-    if (sent.status === "rejected") throw sent.reason;
-    return { sent: sent.value, received: received.value };
+    const reasons = [sent, received].flatMap((side) =>
+      side.status === "rejected" ? [side.reason] : []
+    );
+    if (reasons.length > 0) throw new AggregateError(reasons, reasons.join("; "));
+    return { sent: valueOf(sent), received: valueOf(received) };
   }
 
   /** What is in the target folder. */
@@ -132,6 +134,11 @@ export function noise(length: number, seed = 1): Uint8Array<ArrayBuffer> {
     words[i] = state;
   }
   return new Uint8Array(words.buffer).subarray(0, length);
+}
+
+function valueOf<T>(result: PromiseSettledResult<T>): T {
+  if (result.status === "rejected") throw result.reason;
+  return result.value;
 }
 
 /** What a side failed with. */
