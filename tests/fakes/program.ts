@@ -111,6 +111,11 @@ export class Program implements AsyncDisposable {
     return this.#address;
   }
 
+  /** The process's number. */
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   /** All events so far; with `--json` only. */
   get events(): ProgramEvent[] {
     return this.stdout.lines.map((line) => JSON.parse(line));
