@@ -50,7 +50,8 @@ export interface ByteStream {
   readonly kind: string;
 
   /**
-   * The next bytes, fresh and the caller's, or null after the other side finished. One read at a time.
+   * The next bytes, or null after the other side finished. They are fresh, the caller's, and the only view of their buffer, so that the
+   * caller may `freeBytes` them. One read at a time.
    * Reading is what lets the other side send more.
    * @throws {StreamResetError} if the other side reset the stream
    * @throws {P2pError} what ended the session, if it ended

@@ -111,8 +111,8 @@ export class SessionFrameDecoder {
   }
 
   /**
-   * The next frame, or undefined while it is incomplete. A payload that is most of what arrived with it is a view;
-   * a smaller one is copied, so that a few bytes do not keep a whole record alive.
+   * The next frame, or undefined while it is incomplete. A payload that is most of what arrived with it is a view, the
+   * only one of its buffer; a smaller one is copied, so that a few bytes do not keep a whole record alive.
    * @throws {ProtocolError} for an unknown type, or a length that the type does not allow, as soon as the header is there
    */
   next(): SessionFrame | undefined {
@@ -121,8 +121,10 @@ export class SessionFrameDecoder {
     const { type, stream, length } = this.#header;
     this.#header = undefined;
     const view = this.#take(length);
-    const payload = length * 2 < view.buffer.byteLength ? view.slice() : view;
-    return { type, stream, payload };
+    if (length * 2 < view.buffer.byteLength) return { type, stream, payload: view.slice() };
+    const rest = this.#pieces[0];
+    if (rest?.buffer === view.buffer) this.#pieces[0] = rest.slice();
+    return { type, stream, payload: view };
   }
 
   #readHeader(): { type: FrameType; stream: number; length: number } | undefined {

@@ -1,4 +1,5 @@
 /** Reads messages from a stream. */
+import { freeBytes } from "../protocol/bytes.ts";
 import type { ByteStream } from "../protocol/connection.ts";
 import {
   type Message,

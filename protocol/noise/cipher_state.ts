@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
+import { freeBytes } from "../bytes.ts";
 import { ProtocolError } from "../errors.ts";
 import { MAX_FRAME_BYTES, MAX_RECORD_BYTES, TAG_BYTES } from "../limits.ts";
 
@@ -48,7 +49,9 @@ export class CipherState {
     let at = offset;
     for (const part of parts) {
       if (part.length === 0) continue;
-      into.set(cipher.update(part), at);
+      const sealed = cipher.update(part);
+      into.set(sealed, at);
+      freeBytes(sealed);
       at += part.length;
     }
     cipher.final();
