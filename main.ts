@@ -7,7 +7,7 @@ import type { Invocation } from "./peer/args.ts";
 import { parseCommandLine } from "./peer/args.ts";
 import type { Environment } from "./peer/host.ts";
 import { Output } from "./peer/output.ts";
-import { describe } from "./peer/words.ts";
+import { describe, type Description } from "./peer/words.ts";
 import { InterruptedError } from "./protocol/errors.ts";
 import config from "./deno.json" with { type: "json" };
 
@@ -46,16 +46,24 @@ function endOnSignals(ending: AbortController): void {
   for (const signal of signals) Deno.addSignalListener(signal, end);
 }
 
+/** Whoever pressed Ctrl-C knows why the program ends: that is told, but not as an error. */
+function report(output: Output, description: Description): void {
+  const { code, message } = description;
+  if (code !== "interrupted") return output.error(description);
+  output.event("error", { code, message });
+  output.say(message);
+}
+
 /** What nobody was there to catch is told in words, too, and ends the program. */
 function reportStrays(output: Output): void {
-  function report(event: Event, error: unknown): void {
+  function end(event: Event, error: unknown): void {
     event.preventDefault();
     const description = describe(error);
-    output.error(description);
+    report(output, description);
     Deno.exit(description.exit);
   }
-  addEventListener("unhandledrejection", (event) => report(event, event.reason));
-  addEventListener("error", (event) => report(event, event.error));
+  addEventListener("unhandledrejection", (event) => end(event, event.reason));
+  addEventListener("error", (event) => end(event, event.error));
 }
 
 /** Parses, runs, and reports. Returns the exit code. */
@@ -75,7 +83,7 @@ async function main(argv: string[]): Promise<number> {
     return 0;
   } catch (error) {
     const description = describe(error);
-    output.error(description);
+    report(output, description);
     return description.exit;
   }
 }

@@ -21,10 +21,12 @@ import {
   SessionFrameDecoder,
 } from "../protocol/session_frame.ts";
 import type { Address } from "./address.ts";
+import { ADVICE } from "./advice.ts";
 import { openSockets, reachableAddresses } from "./carrier/listen_tcp.ts";
 import { TcpConnection } from "./carrier/tcp.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { AsyncQueue } from "./async_queue.ts";
+import { readOut } from "./read_out.ts";
 import { type SecureConnection, secureResponder } from "./secure.ts";
 import { Session } from "./session.ts";
 
@@ -108,13 +110,16 @@ export class Listener implements AsyncDisposable {
   /** One connection from its first byte to its session, under one deadline. */
   async #serve(connection: Connection): Promise<void> {
     this.#handshakes.add(connection);
+    const received = new ReceiveBuffer(FIRST_READ_BYTES);
     const deadline = new AbortController();
     const cancel = this.#clock.after(HANDSHAKE_TIMEOUT_MS, () => {
       deadline.abort(new UnreachableError("it said nothing sensible for 10 s"));
-      connection.close();
+      // Who waits in silence may be a person who waits for us to begin.
+      if (received.pending > 0) connection.close();
+      else advise(connection).catch(() => {});
     });
     try {
-      await this.#establish(connection, deadline.signal);
+      await this.#establish(connection, received, deadline.signal);
     } catch (error) {
       connection.close();
       const reason = deadline.signal.reason ?? error;
@@ -126,8 +131,11 @@ export class Listener implements AsyncDisposable {
     }
   }
 
-  async #establish(connection: Connection, signal: AbortSignal): Promise<void> {
-    const received = new ReceiveBuffer(FIRST_READ_BYTES);
+  async #establish(
+    connection: Connection,
+    received: ReceiveBuffer,
+    signal: AbortSignal,
+  ): Promise<void> {
     if (await readKind(connection, received) !== "p2p") return await advise(connection);
     const options = { identity: this.#options.identity, clock: this.#clock, signal };
     const secure = await secureResponder(connection, received, options);
@@ -135,13 +143,14 @@ export class Listener implements AsyncDisposable {
     const hello = await readHello(secure, decoder);
     try {
       await this.#options.admit(hello.name, secure.remoteKey);
-      await this.#hand(secure, decoder, hello);
     } catch (error) {
       if (!(error instanceof P2pError)) throw error;
       const code = error.code === "identity" ? GoodbyeCode.identityRefused : GoodbyeCode.busy;
-      await this.#dismiss(secure, hello, code, error.code === "identity" ? "" : error.message);
+      // Other errors speak of this machine, which is nobody else's business.
+      await this.#dismiss(secure, hello, code, error.code === "refused" ? error.message : "");
       throw error;
     }
+    await this.#hand(secure, decoder, hello);
   }
 
   /** Gives the connection to its session: the one that it continues, or a new one. */
@@ -168,7 +177,7 @@ export class Listener implements AsyncDisposable {
     this.sessions.push(session);
   }
 
-  /** Tells a peer why there is no session for it. */
+  /** Tells a peer why there is no session for it. No greeting can answer one that goes on: it would say how far we have got. */
   async #dismiss(
     secure: SecureConnection,
     hello: Hello,
@@ -176,13 +185,15 @@ export class Listener implements AsyncDisposable {
     text: string,
   ): Promise<void> {
     const greeting = encodeHello({ ...hello, received: 0, name: this.#options.name() });
+    const goodbye = encodeGoodbye({ code, text });
     await secure.write(
-      encodeFrame({ type: FrameType.hello, stream: 0, payload: greeting }),
-      encodeFrame({ type: FrameType.goodbye, stream: 0, payload: encodeGoodbye({ code, text }) }),
+      ...hello.resumes
+        ? []
+        : [encodeFrame({ type: FrameType.hello, stream: 0, payload: greeting })],
+      encodeFrame({ type: FrameType.goodbye, stream: 0, payload: goodbye }),
     );
     await secure.closeWrite();
-    // Until the other side has closed: closing first, with bytes unread, could take back what was just said.
-    while (await secure.read() !== null);
+    await readOut(secure);
     secure.close();
   }
 }
@@ -204,10 +215,10 @@ async function readKind(connection: Connection, received: ReceiveBuffer) {
 /** For a person with nc or a browser: what to run instead. */
 async function advise(connection: Connection): Promise<void> {
   await connection.write(
-    encodeText("This is p2p, and encrypted. Connect with: p2p connect HOST:PORT\n"),
+    encodeText(`${ADVICE}\n`),
   );
   await connection.closeWrite();
-  connection.close();
+  await readOut(connection);
   throw new UnreachableError("it does not speak p2p");
 }
 

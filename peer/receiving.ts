@@ -5,6 +5,7 @@ import { type Entry, EntryKind, RefuseCode } from "../protocol/offer.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
 import { Claims } from "../transfer/claims.ts";
 import type { ConflictAnswer, ConflictMode } from "../transfer/conflict.ts";
+import { writableFolder } from "../transfer/files.ts";
 import {
   type Decision,
   type Offer,
@@ -22,8 +23,8 @@ import { describe } from "./words.ts";
 export const FILES_KIND = "files/1";
 
 export interface ReceivingOptions {
-  /** Where files go. */
-  folder: string;
+  /** Where files go; undefined: the current folder, which need not be one that takes files until some come. */
+  folder: string | undefined;
   /** Whether offers are accepted without asking. */
   accept: boolean;
   /** What happens where a name is taken; undefined: ask on a terminal, else rename. */
@@ -36,12 +37,15 @@ export class Receiving {
   readonly #host: Host;
   readonly #screen: Screen;
   readonly #options: ReceivingOptions;
+  readonly #folder: string;
   readonly #claims = new Claims();
 
+  /** @throws {FileError} if a folder was named that cannot be written: better now than when files come */
   constructor(host: Host, screen: Screen, options: ReceivingOptions) {
     this.#host = host;
     this.#screen = screen;
     this.#options = options;
+    this.#folder = options.folder === undefined ? "." : writableFolder(options.folder);
   }
 
   /** Receives what a peer offers on the stream. Tells whether all of it is here; errors are shown. */
@@ -51,7 +55,7 @@ export class Receiving {
     let name = "";
     try {
       const result = await receiveFiles(stream, {
-        folder: this.#options.folder,
+        folder: this.#folder,
         from: fingerprint(peer.session.remoteKey),
         conflict: this.#options.conflict ?? (this.#screen.interactive ? "ask" : "rename"),
         claims: this.#claims,

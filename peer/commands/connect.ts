@@ -22,7 +22,7 @@ export async function connect(
   if (flags.plain) return await connectInPlain(environment, screen, address);
   const host = await openHost(environment, flags.name);
   const receiving = new Receiving(host, screen, {
-    folder: flags.dir ?? ".",
+    folder: flags.dir,
     accept: flags.yes,
     conflict: flags.conflict,
   });
@@ -33,16 +33,21 @@ export async function connect(
   const { end } = await Promise.race([visit, typed.then(() => visit)]);
   host.signal.throwIfAborted();
   if (end.error) throw end.error;
+  // What could not be read of the input ended it, too, and is the reason to tell.
+  if (end.byUs) await typed;
 }
 
 /** Says what is typed until there is no more, then ends the session when all of it has arrived. */
 async function say(host: Host, room: Room, screen: Screen): Promise<void> {
   const end = () => room.close(GoodbyeCode.interrupted);
   host.signal.addEventListener("abort", end);
-  for await (const line of screen.lines()) {
-    if (await takeLine(host, room, line) === "quit") break;
+  try {
+    for await (const line of screen.lines()) {
+      if (await takeLine(host, room, line) === "quit") break;
+    }
+  } finally {
+    await room.settle();
+    await room.close();
+    host.signal.removeEventListener("abort", end);
   }
-  await room.settle();
-  await room.close();
-  host.signal.removeEventListener("abort", end);
 }

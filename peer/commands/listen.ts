@@ -10,6 +10,7 @@ import type { Output } from "../output.ts";
 import { Receiving } from "../receiving.ts";
 import { Room, type Visit } from "../room.ts";
 import { Screen } from "../terminal/screen.ts";
+import { describe } from "../words.ts";
 import { announce } from "./announce.ts";
 import { listenInPlain } from "./plain.ts";
 
@@ -21,7 +22,7 @@ export async function listen(environment: Environment, { flags }: Arguments): Pr
   if (flags.plain) return await listenInPlain(environment, screen, flags);
   const host = await openHost(environment, flags.name);
   const receiving = new Receiving(host, screen, {
-    folder: flags.dir ?? ".",
+    folder: flags.dir,
     accept: flags.yes || flags.stdout,
     conflict: flags.conflict,
     toStdout: flags.stdout,
@@ -49,7 +50,7 @@ async function serve(
 ): Promise<void> {
   const end = () => listener.close();
   host.signal.addEventListener("abort", end);
-  say(host, room, screen, listener);
+  say(host, room, screen, listener).catch((error) => host.output.error(describe(error)));
   for await (const session of listener.sessions) {
     room.enter(session, false).then((visit) => {
       if (once && isComplete(visit)) listener.close();

@@ -1,11 +1,14 @@
 /** `listen --plain` and `connect --plain`: chat with nc, the original program, and whatever else speaks lines of text. */
+import type { P2pError } from "../../protocol/errors.ts";
 import { DIAL_TIMEOUT_MS } from "../../protocol/limits.ts";
 import { type Address, DEFAULT_PORT } from "../address.ts";
 import { openSockets, reachableAddresses } from "../carrier/listen_tcp.ts";
 import { dialTcp, TcpConnection } from "../carrier/tcp.ts";
+import type { AfterLine } from "../chat_commands.ts";
 import type { Environment } from "../host.ts";
 import { PLAIN_WARNING, PlainRoom } from "../plain.ts";
 import type { Screen } from "../terminal/screen.ts";
+import { describe } from "../words.ts";
 import { announce } from "./announce.ts";
 
 /** Dials, and chats until either side ends it. */
@@ -20,11 +23,12 @@ export async function connectInPlain(
   output.warn(PLAIN_WARNING);
   const close = () => room.close();
   signal.addEventListener("abort", close);
-  const visit = room.enter(connection);
-  say(room, screen, { ended: () => room.finish(), quit: close });
-  await visit;
+  const visit = room.enter(connection, true);
+  const typed = say(room, screen).then((after) => after === "quit" ? close() : room.finish());
+  const error = await Promise.race([visit, typed.then(() => visit)]);
   signal.removeEventListener("abort", close);
   signal.throwIfAborted();
+  if (error && !room.closed) throw error;
 }
 
 /** Takes plain connections until the user ends it or, with `once`, the first one has ended. */
@@ -42,8 +46,15 @@ export async function listenInPlain(
   output.warn(PLAIN_WARNING);
   announce(output, reachableAddresses(flags.host, sockets[0]!.addr.port), { plain: true });
   signal.addEventListener("abort", close);
-  say(room, screen, { ended: () => screen.interactive && close(), quit: close });
-  await Promise.all(sockets.map((socket) => accept(socket, room, () => flags.once && close())));
+  function left(remote: string, error: P2pError | undefined): void {
+    if (error && !room.closed) output.warn(`${remote} is gone: ${error.message}`);
+    if (flags.once) close();
+  }
+  say(room, screen).then(
+    (after) => (after === "quit" || screen.interactive) && close(),
+    (error) => output.error(describe(error)),
+  );
+  await Promise.all(sockets.map((socket) => accept(socket, room, left)));
   signal.removeEventListener("abort", close);
   signal.throwIfAborted();
 }
@@ -51,21 +62,20 @@ export async function listenInPlain(
 async function accept(
   socket: Deno.TcpListener,
   room: PlainRoom,
-  visited: () => void,
+  left: (remote: string, error: P2pError | undefined) => void,
 ): Promise<void> {
   // Ends when the socket is closed.
-  for await (const conn of socket) room.enter(new TcpConnection(conn)).then(visited);
+  for await (const conn of socket) {
+    const connection = new TcpConnection(conn);
+    room.enter(connection, false).then((error) => left(connection.remote, error));
+  }
 }
 
 /** Says what is typed, until there is no more, or /quit. */
-async function say(
-  room: PlainRoom,
-  screen: Screen,
-  then: { ended: () => unknown; quit: () => void },
-): Promise<void> {
+async function say(room: PlainRoom, screen: Screen): Promise<AfterLine> {
   for await (const line of screen.lines()) {
-    if (line === "/quit") return then.quit();
+    if (line === "/quit") return "quit";
     await room.say(line);
   }
-  then.ended();
+  return "go on";
 }

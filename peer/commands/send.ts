@@ -44,6 +44,9 @@ async function attempt(host: Host, address: Address, sources: Sources): Promise<
     output.event("disconnected", { peer });
     return true;
   } catch (error) {
+    if (signal.aborted && sources.total !== undefined) {
+      output.say("What has arrived is kept: send it again, and it goes on from there");
+    }
     await session.end(signal.aborted ? GoodbyeCode.interrupted : GoodbyeCode.done);
     const { code } = await session.ended;
     const again = error instanceof UnreachableError && code === GoodbyeCode.unknownSession &&
