@@ -48,6 +48,7 @@ import {
 } from "../protocol/session_frame.ts";
 import { equalBytes } from "../protocol/bytes.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import { readOut } from "./read_out.ts";
 import { SessionStream } from "./session_stream.ts";
 
 /** Bytes handed to the connection at once. */
@@ -575,20 +576,6 @@ const SAID: Goodbye = { code: GoodbyeCode.done, text: "" };
 
 function frameOf(type: FrameType, payload: Uint8Array): Uint8Array {
   return encodeFrame({ type, stream: 0, payload });
-}
-
-/**
- * Reads and drops what still comes, until the other side has closed: closing before, with bytes unread, could take back what
- * was said last.
- * @returns whether it has closed; false if what comes cannot be read
- */
-async function readOut(connection: Connection): Promise<boolean> {
-  try {
-    while (await connection.read() !== null);
-    return true;
-  } catch (error) {
-    return error instanceof UnreachableError;
-  }
 }
 
 /** What the other side's GOODBYE means for us; undefined if all is well. */
