@@ -1,9 +1,9 @@
 /** Sessions that we begin: dial, prove who is who, and dial again when the connection is lost. */
 import { equalBytes } from "../protocol/bytes.ts";
-import { IdentityError, UnreachableError } from "../protocol/errors.ts";
+import { IdentityError, P2pError, UnreachableError } from "../protocol/errors.ts";
 import { DIAL_TIMEOUT_MS } from "../protocol/limits.ts";
 import type { KeyPair } from "../protocol/noise.ts";
-import { SESSION_ID_BYTES } from "../protocol/session_frame.ts";
+import { GoodbyeCode, SESSION_ID_BYTES } from "../protocol/session_frame.ts";
 import { type Address, formatAddress } from "./address.ts";
 import { dialTcp } from "./carrier/tcp.ts";
 import { type Clock, sleep, systemClock } from "./clock.ts";
@@ -44,19 +44,45 @@ export async function dialSession(address: Address, options: DialOptions): Promi
     if (state === "away") session.fail(new UnreachableError(`Lost ${where}: ${reason?.message}`));
   };
   session.attach(connection);
-  await session.greeted;
-  await admit(session, where, trust);
+  try {
+    await abortable(admit(session, where, trust), options.signal);
+  } catch (error) {
+    await dismiss(session, error);
+    throw error;
+  }
   session.onState = undefined;
   keepConnected(session, address, options);
   return session;
 }
 
+/** Waits for the other side's greeting, and remembers who it is. */
 async function admit(session: Session, where: string, trust: Trust): Promise<void> {
+  await session.greeted;
+  // Whoever does not want us says so right behind its greeting.
+  if (session.over) throw session.endError();
+  await trust.admit(session.remoteName, session.remoteKey, where);
+  if (session.over) throw session.endError();
+}
+
+/** Ends a session that came to nothing. What went wrong here is not told. */
+async function dismiss(session: Session, error: unknown): Promise<void> {
+  const goodbye = { code: GoodbyeCode.done, text: "" };
+  if (error instanceof P2pError) await session.fail(error, goodbye);
+  else await session.end(GoodbyeCode.interrupted);
+}
+
+/** The work's outcome, or the signal's reason if it aborts first. */
+async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  function abort(): void {
+    aborted.reject(signal.reason);
+  }
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort);
   try {
-    await trust.admit(session.remoteName, session.remoteKey, where);
-  } catch (error) {
-    if (error instanceof IdentityError) await session.fail(error, { code: 0, text: "" });
-    throw error;
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }
 
