@@ -2,7 +2,7 @@
  * Trust on first use: whom a key belongs to is remembered when it is first met, under the peer's name and under the address that was
  * dialled, and must be the same ever after.
  */
-import { changedKeyError, type KnownPeers } from "./known_peers.ts";
+import { type Acquaintance, changedKeyError, type KnownPeers } from "./known_peers.ts";
 
 export class Trust {
   readonly #known: KnownPeers;
@@ -16,7 +16,7 @@ export class Trust {
    * @throws {IdentityError} if another key is known there
    */
   async checkAddress(address: string, key: Uint8Array): Promise<void> {
-    await this.#check(address, key);
+    await this.#refuseChanged(address, key, await this.#known.check(address, key));
   }
 
   /**
@@ -25,14 +25,14 @@ export class Trust {
    * @throws {IdentityError} if another key is known under the name
    */
   async admit(name: string, key: Uint8Array, address?: string): Promise<void> {
-    await this.#check(name, key);
-    await this.#known.remember(name, key);
-    if (address !== undefined) await this.#known.remember(address, key);
+    await this.#refuseChanged(name, key, await this.#known.remember(name, key));
+    if (address === undefined) return;
+    await this.#refuseChanged(address, key, await this.#known.remember(address, key));
   }
 
-  async #check(name: string, key: Uint8Array): Promise<void> {
-    if (await this.#known.check(name, key) !== "changed") return;
+  async #refuseChanged(name: string, key: Uint8Array, acquaintance: Acquaintance): Promise<void> {
+    if (acquaintance !== "changed") return;
     const [known] = await this.#known.find(name);
-    throw changedKeyError(name, known!.key, key, this.#known.path);
+    throw changedKeyError(name, known?.key ?? key, key, this.#known.path);
   }
 }
