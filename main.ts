@@ -51,7 +51,7 @@ function report(output: Output, description: Description): void {
   const { code, message } = description;
   if (code !== "interrupted") return output.error(description);
   output.event("error", { code, message });
-  output.say(message);
+  if (message !== "") output.say(message);
 }
 
 /** What nobody was there to catch is told in words, too, and ends the program. */
@@ -70,16 +70,17 @@ function reportStrays(output: Output): void {
 async function main(argv: string[]): Promise<number> {
   const ending = new AbortController();
   const interrupt = () => ending.abort(new InterruptedError("Interrupted"));
+  const stdoutClosed = () => ending.abort(new InterruptedError(""));
   endOnSignals(ending);
   const output = new Output({
     json: argv.includes("--json"),
     quiet: argv.includes("--quiet"),
     debug: Deno.env.get("P2P_DEBUG") === "1",
-    onStdoutClosed: interrupt,
+    onStdoutClosed: stdoutClosed,
   });
   reportStrays(output);
   try {
-    await run(parseCommandLine(argv), { output, signal: ending.signal, interrupt });
+    await run(parseCommandLine(argv), { output, signal: ending.signal, interrupt, stdoutClosed });
     return 0;
   } catch (error) {
     const description = describe(error);

@@ -16,6 +16,8 @@ export interface Environment {
   signal: AbortSignal;
   /** Asks the program to end, as Ctrl-C does. */
   interrupt: () => void;
+  /** Ends the program without a word: the reader of standard output has gone. */
+  stdoutClosed: () => void;
 }
 
 export interface Host extends Environment {

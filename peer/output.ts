@@ -34,6 +34,8 @@ const UNSAFE_IN_JSON = /[\x7f-\x9f\u2028\u2029\ufff9-\ufffb]|\p{Default_Ignorabl
 export class Output {
   /** Lines go through it while it is there, above what is being typed. */
   screen: Screen | undefined;
+  /** Where chat lines go: not to standard output where that carries something else. */
+  chatStream: Stream = "stdout";
   readonly json: boolean;
   readonly quiet: boolean;
   readonly #debug: boolean;
@@ -77,11 +79,11 @@ export class Output {
     if (this.#debug) this.#printLines(stack);
   }
 
-  /** A line of chat: `from: text` on standard output, or the event `message`. */
+  /** A line of chat: `from: text`, or the event `message`. */
   message(from: string, text: string): void {
     if (this.json) return this.event("message", { from, text });
-    const name = this.#paint(escapeText(from), colorOf(from), "stdout");
-    this.#print(`${name}: ${escapeText(text)}`, "stdout");
+    const name = this.#paint(escapeText(from), colorOf(from), this.chatStream);
+    this.#print(`${name}: ${escapeText(text)}`, this.chatStream);
   }
 
   /** Text of our own on standard output, as it is: help, the version. */

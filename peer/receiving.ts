@@ -39,6 +39,8 @@ export class Receiving {
   readonly #options: ReceivingOptions;
   readonly #folder: string;
   readonly #claims = new Claims();
+  /** Whether a stream is on its way to standard output: two at once would be mixed. */
+  #streaming = false;
 
   /** @throws {FileError} if a folder was named that cannot be written: better now than when files come */
   constructor(host: Host, screen: Screen, options: ReceivingOptions) {
@@ -53,6 +55,7 @@ export class Receiving {
     const { output, signal } = this.#host;
     let progress: Progress | undefined;
     let name = "";
+    let streams = false;
     try {
       const result = await receiveFiles(stream, {
         folder: this.#folder,
@@ -61,10 +64,13 @@ export class Receiving {
         claims: this.#claims,
         isStale: () => peer.session.state !== "connected",
         signal,
-        ...(this.#options.toStdout && { stdout: Deno.stdout }),
-        decide: (offer) => {
+        ...(this.#options.toStdout && { stdout: this.#stdout }),
+        decide: async (offer) => {
           name = nameOf(offer);
-          return this.#decide(peer, offer);
+          const decision = await this.#decide(peer, offer);
+          streams = offer.stream && decision.accept;
+          this.#streaming ||= streams;
+          return decision;
         },
         askConflict: (path) => this.#askConflict(path),
         onProgress: ({ bytes, total, resumedBytes }) => {
@@ -83,8 +89,22 @@ export class Receiving {
       if (!(error instanceof P2pError)) throw error;
       if (!signal.aborted) output.error(describe(error));
       return false;
+    } finally {
+      if (streams) this.#streaming = false;
     }
   }
+
+  /** Standard output; when its reader has gone there is nothing left to do. */
+  readonly #stdout = {
+    write: async (bytes: Uint8Array): Promise<number> => {
+      try {
+        return await Deno.stdout.write(bytes);
+      } catch (error) {
+        if (error instanceof Deno.errors.BrokenPipe) this.#host.stdoutClosed();
+        throw error;
+      }
+    },
+  };
 
   async #decide(peer: Peer, offer: Offer): Promise<Decision> {
     const { output, signal } = this.#host;
@@ -96,6 +116,11 @@ export class Receiving {
       bytes: bytes ?? null,
     });
     const what = describeOffer(peer, offer);
+    if (offer.stream && this.#streaming) {
+      output.warn(`${what}: refused, for another stream is still coming`);
+      const text = "another stream is still coming";
+      return { accept: false, code: RefuseCode.declined, text };
+    }
     if (this.#options.accept) {
       output.say(what);
       return { accept: true };

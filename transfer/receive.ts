@@ -417,7 +417,8 @@ async function writeAll(
   try {
     for (let at = 0; at < bytes.length;) at += await sink.write(bytes.subarray(at));
   } catch (cause) {
-    throw fileError("Cannot write", "standard output", cause);
+    const error = fileError("Cannot write to", "standard output", cause);
+    throw new Stop(RefuseCode.cancelled, error, "its standard output was closed");
   }
 }
 

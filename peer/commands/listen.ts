@@ -1,5 +1,5 @@
 /** `p2p listen`: waits for peers, for chat and files. */
-import type { P2pError } from "../../protocol/errors.ts";
+import { type P2pError, UsageError } from "../../protocol/errors.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
 import { DEFAULT_PORT } from "../address.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
@@ -20,6 +20,7 @@ export async function listen(environment: Environment, { flags }: Arguments): Pr
   using screen = Screen.open({ onInterrupt: environment.interrupt });
   environment.output.screen = screen;
   if (flags.plain) return await listenInPlain(environment, screen, flags);
+  if (flags.stdout) keepStdoutPure(environment.output);
   const host = await openHost(environment, flags.name);
   const receiving = new Receiving(host, screen, {
     folder: flags.dir,
@@ -38,6 +39,15 @@ export async function listen(environment: Environment, { flags }: Arguments): Pr
   announce(host.output, listener.addresses, { plain: false });
   await serve(host, listener, new Room(host, receiving), screen, flags.once);
   host.signal.throwIfAborted();
+}
+
+/** Standard output is for what a peer sends, and for nothing else. */
+function keepStdoutPure(output: Output): void {
+  output.chatStream = "stderr";
+  if (!output.json) return;
+  throw new UsageError("--stdout and --json do not go together: both need standard output", {
+    hint: "Leave one of them out.",
+  });
 }
 
 /** Takes peers in until the user ends it or, with --once, the first visit is complete. */
