@@ -57,7 +57,8 @@ export class Listener implements AsyncDisposable {
   readonly #options: ListenerOptions;
   readonly #clock: Clock;
   readonly #sockets: Deno.TcpListener[];
-  readonly #handshakes = new Set<Connection>();
+  /** Connections that are no session yet, and whether it is known what they are. */
+  readonly #handshakes = new Map<Connection, "silent" | "known">();
   readonly #live = new Map<string, Session>();
 
   /**
@@ -84,7 +85,7 @@ export class Listener implements AsyncDisposable {
   /** Stops listening; sessions go on. */
   close(): void {
     for (const socket of this.#sockets.splice(0)) socket.close();
-    for (const connection of this.#handshakes) connection.close();
+    for (const connection of this.#handshakes.keys()) connection.close();
     this.sessions.close();
   }
 
@@ -109,14 +110,15 @@ export class Listener implements AsyncDisposable {
 
   /** One connection from its first byte to its session, under one deadline. */
   async #serve(connection: Connection): Promise<void> {
-    this.#handshakes.add(connection);
+    this.#handshakes.set(connection, "silent");
     const received = new ReceiveBuffer(FIRST_READ_BYTES);
     const deadline = new AbortController();
     const cancel = this.#clock.after(HANDSHAKE_TIMEOUT_MS, () => {
       deadline.abort(new UnreachableError("it said nothing sensible for 10 s"));
+      const silent = this.#handshakes.get(connection) === "silent" && received.pending === 0;
       // Who waits in silence may be a person who waits for us to begin.
-      if (received.pending > 0) connection.close();
-      else advise(connection).catch(() => {});
+      const told = silent ? advise(connection).catch(() => {}) : Promise.resolve();
+      told.then(() => connection.close());
     });
     try {
       await this.#establish(connection, received, deadline.signal);
@@ -136,7 +138,9 @@ export class Listener implements AsyncDisposable {
     received: ReceiveBuffer,
     signal: AbortSignal,
   ): Promise<void> {
-    if (await readKind(connection, received) !== "p2p") return await advise(connection);
+    const kind = await readKind(connection, received);
+    this.#handshakes.set(connection, "known");
+    if (kind !== "p2p") return await turnAway(connection);
     const options = { identity: this.#options.identity, clock: this.#clock, signal };
     const secure = await secureResponder(connection, received, options);
     const decoder = new SessionFrameDecoder();
@@ -150,20 +154,20 @@ export class Listener implements AsyncDisposable {
       await this.#dismiss(secure, hello, code, error.code === "refused" ? error.message : "");
       throw error;
     }
-    await this.#hand(secure, decoder, hello);
-  }
-
-  /** Gives the connection to its session: the one that it continues, or a new one. */
-  async #hand(secure: SecureConnection, decoder: SessionFrameDecoder, hello: Hello): Promise<void> {
-    const key = sessionKey(secure.remoteKey, hello.sessionId);
-    const known = this.#live.get(key);
+    const known = this.#live.get(sessionKey(secure.remoteKey, hello.sessionId));
     if (hello.resumes !== (known !== undefined)) {
       return await this.#dismiss(secure, hello, GoodbyeCode.unknownSession, "");
     }
-    if (known) return known.attach(secure, decoder, hello);
-    if (this.#live.size >= MAX_SESSIONS) {
+    if (!known && this.#live.size >= MAX_SESSIONS) {
       return await this.#dismiss(secure, hello, GoodbyeCode.busy, "too many peers");
     }
+    // From here on the connection is the session's: closing the listener must not take it away.
+    this.#handshakes.delete(connection);
+    if (known) known.attach(secure, decoder, hello);
+    else this.#begin(secure, decoder, hello);
+  }
+
+  #begin(secure: SecureConnection, decoder: SessionFrameDecoder, hello: Hello): void {
     const session = new Session({
       role: "responder",
       id: hello.sessionId,
@@ -171,6 +175,7 @@ export class Listener implements AsyncDisposable {
       remoteKey: secure.remoteKey,
       clock: this.#clock,
     });
+    const key = sessionKey(secure.remoteKey, hello.sessionId);
     this.#live.set(key, session);
     session.ended.then(() => this.#live.delete(key));
     session.attach(secure, decoder, hello);
@@ -214,10 +219,13 @@ async function readKind(connection: Connection, received: ReceiveBuffer) {
 
 /** For a person with nc or a browser: what to run instead. */
 async function advise(connection: Connection): Promise<void> {
-  await connection.write(
-    encodeText(`${ADVICE}\n`),
-  );
+  await connection.write(encodeText(`${ADVICE}\n`));
   await connection.closeWrite();
+}
+
+/** Ends a connection that is none of ours. */
+async function turnAway(connection: Connection): Promise<never> {
+  await advise(connection);
   await readOut(connection);
   throw new UnreachableError("it does not speak p2p");
 }
