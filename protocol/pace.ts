@@ -55,7 +55,8 @@ export class Pace {
     const fastest = this.#rates.reduce((most, slot) => Math.max(most, slot.rate), 0);
     // Half of what the path itself holds leaves no queue, and costs little for so short a time.
     const limit = fastest * (this.#probe ? this.#nearest / 2 : this.#nearest + QUEUE_MS);
-    this.#limit = Math.min(MAX_IN_FLIGHT_BYTES, Math.max(MIN_IN_FLIGHT_BYTES, limit));
+    const most = Math.max(NEAR_IN_FLIGHT_BYTES, 2 * fastest * this.#nearest);
+    this.#limit = Math.min(Math.max(MIN_IN_FLIGHT_BYTES, limit), most, MAX_IN_FLIGHT_BYTES);
   }
 
   /** A new connection: what was measured says nothing about it. */

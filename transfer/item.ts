@@ -27,6 +27,8 @@ const MAX_NAMES = 10_000;
 /** Directories belong to us alone until they are complete. */
 const STAGED_MODE = 0o700;
 const STAGED_FILE_MODE = 0o600;
+/** Files that are held open to be synced together; must leave descriptors for the rest of the program. */
+const SYNC_BATCH = 200;
 
 /** The file that an entry's bytes are written to. */
 export type StagedFile = Deno.FsFile;
@@ -102,7 +104,7 @@ class FileItem implements Item {
     const path = this.#part.path;
     using file = this.#file!;
     this.#file = undefined;
-    sealFile(file, path, this.#entry);
+    sealFile(file, path, this.#entry, this.#part.resumable);
     await syncFile(file, path);
     const info = statLink(path);
     if (!info || !isSameFile(info, file.statSync())) throw meddled(path);
@@ -127,6 +129,8 @@ class TreeItem implements Item {
   readonly #entries: readonly Entry[];
   readonly #part: Part;
   readonly #lanes = new Lanes(SYNC_LANES);
+  /** Complete files that are still open, to be synced together. */
+  #unsynced: { file: StagedFile; path: string }[] = [];
   readonly #received = new Set<number>();
 
   constructor(plan: ItemPlan, entries: readonly Entry[], part: Part) {
@@ -164,27 +168,31 @@ class TreeItem implements Item {
   }
 
   openFile(index: number, offset: number): StagedFile {
-    if (!this.#hasSafeParents(index)) throw meddled(this.stagedPath(index));
-    const resumable = this.#part.resumable;
-    return openStaged(this.stagedPath(index), this.#entries[index]!, offset, resumable);
+    const path = this.stagedPath(index);
+    if (!this.#hasSafeParents(index)) throw meddled(path);
+    return openStaged(path, this.#entries[index]!, offset, this.#part.resumable);
   }
 
   async endFile(index: number, file: StagedFile): Promise<void> {
     const path = this.stagedPath(index);
-    try {
-      sealFile(file, path, this.#entries[index]!);
+    this.#unsynced.push({ file, path });
+    sealFile(file, path, this.#entries[index]!, this.#part.resumable);
+    this.#received.add(index);
+    if (this.#unsynced.length >= SYNC_BATCH) await this.#syncBatch();
+  }
+
+  /** Syncs the complete files, many at once: the disk then does together what it would else do for each of them. */
+  async #syncBatch(): Promise<void> {
+    for (const { file, path } of this.#unsynced.splice(0)) {
       await this.#lanes.run(async () => {
         using synced = file;
         await syncFile(synced, path);
       });
-    } catch (error) {
-      file.close();
-      throw error;
     }
-    this.#received.add(index);
   }
 
   async close(): Promise<void> {
+    for (const { file } of this.#unsynced.splice(0)) file.close();
     await this.#lanes.settled();
   }
 
@@ -193,6 +201,7 @@ class TreeItem implements Item {
   }
 
   async commit(): Promise<string> {
+    await this.#syncBatch();
     await this.#lanes.idle();
     this.#check();
     const final = this.plan.action === "merge" ? await this.#merge() : await this.#publish();
@@ -323,13 +332,15 @@ function finalMode(entry: Entry): number {
   return (entry.mode || 0o666) & ~fileMask();
 }
 
-/** Gives a complete file its modification time and mode. */
-function sealFile(file: StagedFile, path: string, entry: Entry): void {
+/** Gives a complete file its modification time and mode. `kept`: it may have been made by an earlier try. */
+function sealFile(file: StagedFile, path: string, entry: Entry, kept: boolean): void {
   try {
     file.utimeSync(entry.mtime / 1000, entry.mtime / 1000);
   } catch {
     // A time that the file system cannot hold is not worth a failed transfer.
   }
+  // A new file got its mode when it was made; one that its owner may not write, or of an earlier try, has still to get it.
+  if (!kept && (finalMode(entry) & STAGED_FILE_MODE) === STAGED_FILE_MODE) return;
   const mode = file.statSync().mode;
   if (mode === null || (mode & 0o777) === finalMode(entry)) return;
   const info = statLink(path);

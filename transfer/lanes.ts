@@ -1,7 +1,9 @@
 /** Runs asynchronous tasks beside each other, a bounded number at once. */
 export class Lanes {
   readonly #width: number;
-  readonly #running = new Set<Promise<void>>();
+  #running = 0;
+  /** Resolved by the next task that ends. */
+  #ended: PromiseWithResolvers<void> | undefined;
   #failure: { error: unknown } | undefined;
 
   constructor(width: number) {
@@ -13,17 +15,15 @@ export class Lanes {
    * @throws what an earlier task failed with
    */
   async run(task: () => Promise<void>): Promise<void> {
-    while (this.#running.size >= this.#width) await Promise.race(this.#running);
+    while (this.#running >= this.#width) await this.#nextEnd();
     if (this.#failure) throw this.#failure.error;
-    const running: Promise<void> = task()
-      .catch((error) => void (this.#failure ??= { error }))
-      .finally(() => this.#running.delete(running));
-    this.#running.add(running);
+    this.#running++;
+    this.#finish(task());
   }
 
   /** Resolves when nothing runs any more, even if a task failed. */
   async settled(): Promise<void> {
-    while (this.#running.size > 0) await Promise.all(this.#running);
+    while (this.#running > 0) await this.#nextEnd();
   }
 
   /**
@@ -33,5 +33,21 @@ export class Lanes {
   async idle(): Promise<void> {
     await this.settled();
     if (this.#failure) throw this.#failure.error;
+  }
+
+  #nextEnd(): Promise<void> {
+    this.#ended ??= Promise.withResolvers();
+    return this.#ended.promise;
+  }
+
+  async #finish(task: Promise<void>): Promise<void> {
+    try {
+      await task;
+    } catch (error) {
+      this.#failure ??= { error };
+    }
+    this.#running--;
+    this.#ended?.resolve();
+    this.#ended = undefined;
   }
 }

@@ -126,20 +126,35 @@ export class Part implements Disposable {
  * @throws {FileError} also if something else appears there at the same time
  */
 export function openOwn(path: string, mode: number, keep: boolean): Deno.FsFile {
+  // For a new file, no look before: among ten thousand small ones it would cost as much as the rest.
+  const made = keep ? undefined : tryCreate(path, mode);
+  if (made) return made;
   const info = statLink(path);
   if (!info || !keep || !info.isFile || (info.nlink ?? 1) > 1) {
     if (info) removeAll(path);
-    return onDisk(
-      "Cannot create",
-      path,
-      () => Deno.openSync(path, { read: true, write: true, createNew: true, mode }),
-    );
+    return onDisk("Cannot create", path, () => create(path, mode));
   }
   const file = onDisk("Cannot open", path, () => Deno.openSync(path, { read: true, write: true }));
   if (isSameFile(file.statSync(), info)) return file;
   file.close();
   throw new FileError(`Cannot open ${path}: something else was put in its place`, {
     hint: "Choose a folder that only you can write to",
+  });
+}
+
+function create(path: string, mode: number): Deno.FsFile {
+  return Deno.openSync(path, { read: true, write: true, createNew: true, mode });
+}
+
+/** The new file, or undefined if something has its name. */
+function tryCreate(path: string, mode: number): Deno.FsFile | undefined {
+  return onDisk("Cannot create", path, () => {
+    try {
+      return create(path, mode);
+    } catch (error) {
+      if (error instanceof Deno.errors.AlreadyExists) return undefined;
+      throw error;
+    }
   });
 }
 

@@ -3,7 +3,7 @@
  * prints Markdown tables for the README. Needs Linux, GNU time, nc, OpenSSH with its server, tar. Runs
  * with -A: Deno allows what is under /proc to nothing less.
  */
-import { parseArgs } from "@std/cli/parse-args";
+import { parseArgs } from "node:util";
 import { InterruptedError } from "../../protocol/errors.ts";
 import { bulk } from "./bulk.ts";
 import { Harness, note, type Options, requirePrograms } from "./harness.ts";
@@ -37,17 +37,12 @@ Example: deno task bench --only single --only startup`;
 if (import.meta.main) Deno.exit(await main(Deno.args));
 
 async function main(words: string[]): Promise<number> {
-  const options = parseArgs(words, {
-    boolean: ["quick", "json", "help"],
-    string: ["only", "program"],
-    collect: ["only"],
-    unknown: (word: string) => usageError(`${word}: not an option`),
-  });
+  const options = parseWords(words);
   if (options.help) {
     console.log(USAGE);
     return 0;
   }
-  const names: string[] = options.only.length > 0 ? options.only : Object.keys(SECTIONS);
+  const names = options.only ?? Object.keys(SECTIONS);
   const wrong = names.find((name) => !Object.hasOwn(SECTIONS, name));
   if (wrong !== undefined) usageError(`${wrong}: not a section`);
   try {
@@ -55,6 +50,24 @@ async function main(words: string[]): Promise<number> {
   } catch (error) {
     note(error instanceof Error ? error.message : String(error));
     return error instanceof InterruptedError ? 130 : 1;
+  }
+}
+
+function parseWords(words: string[]) {
+  try {
+    const { values } = parseArgs({
+      args: words,
+      options: {
+        quick: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+        only: { type: "string", multiple: true },
+        program: { type: "string" },
+      },
+    });
+    return values;
+  } catch (error) {
+    return usageError((error as Error).message);
   }
 }
 

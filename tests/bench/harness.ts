@@ -14,7 +14,7 @@ export interface Options {
   /** Fewer rounds and smaller files: to see that all is well, not to quote. */
   quick: boolean;
   /** The `main.ts` to measure instead of this project's. */
-  program: string | undefined;
+  program?: string;
 }
 
 export interface StartOptions {
