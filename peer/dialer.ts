@@ -1,6 +1,6 @@
 /** Sessions that we begin: dial, prove who is who, and dial again when the connection is lost. */
 import { equalBytes } from "../protocol/bytes.ts";
-import { IdentityError, P2pError, UnreachableError } from "../protocol/errors.ts";
+import { IdentityError, P2pError, ProtocolError, UnreachableError } from "../protocol/errors.ts";
 import { DIAL_TIMEOUT_MS } from "../protocol/limits.ts";
 import type { KeyPair } from "../protocol/noise.ts";
 import { GoodbyeCode, SESSION_ID_BYTES } from "../protocol/session_frame.ts";
@@ -94,7 +94,21 @@ async function dialSecure(
   const { identity, signal, clock = systemClock } = options;
   const timeout = AbortSignal.timeout(DIAL_TIMEOUT_MS);
   const tcp = await dialTcp(address, AbortSignal.any([signal, timeout]));
-  return await secureInitiator(tcp, { identity, signal, clock, checkKey });
+  try {
+    return await secureInitiator(tcp, { identity, signal, clock, checkKey });
+  } catch (error) {
+    throw withAddress(error, formatAddress(address));
+  }
+}
+
+/** Who does not speak as we do is most likely not whom the user meant: the error shows the address. */
+function withAddress(error: unknown, where: string): unknown {
+  if (!(error instanceof ProtocolError) || error.message.includes(where)) return error;
+  const state = error.message.slice(0, 1).toLowerCase() + error.message.slice(1);
+  return new ProtocolError(`Could not connect to ${where}: ${state}`, {
+    hint: error.hint ?? "Is that the address of a p2p of the same version? Check it, and the port.",
+    cause: error,
+  });
 }
 
 /** Dials again, with patience and jitter, as often as the session is without a connection. */

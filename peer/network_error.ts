@@ -1,9 +1,12 @@
+/** Said of a host name that stands for no address. */
+export const NO_SUCH_HOST = "no such host name";
+
 /** The system's network errors in a few plain words, for the end of a sentence. */
 export function describeNetworkError(error: unknown): string {
   for (const [type, words] of KINDS) if (error instanceof type) return words;
   const text = error instanceof Error ? error.message : String(error);
   if (/failed to lookup|name or service|no such host|nodename/i.test(text)) {
-    return "no such host name";
+    return NO_SUCH_HOST;
   }
   if (/no route|unreachable/i.test(text)) return "no route there";
   return text.replace(/\s*\(os error \d+\).*/s, "").toLowerCase();

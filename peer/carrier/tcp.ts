@@ -2,7 +2,7 @@
 import type { Connection, Path } from "../../protocol/connection.ts";
 import { UnreachableError } from "../../protocol/errors.ts";
 import { type Address, formatAddress, isLocal } from "../address.ts";
-import { describeNetworkError } from "../network_error.ts";
+import { describeNetworkError, NO_SUCH_HOST } from "../network_error.ts";
 
 /** Bytes read at once when the caller brings no room of its own. */
 const READ_BYTES = 65_536;
@@ -86,7 +86,9 @@ function unreachable(where: string, cause: unknown, signal: AbortSignal): Error 
   if (signal.aborted && !(signal.reason instanceof DOMException)) return signal.reason;
   const reason = signal.aborted ? "no answer" : describeNetworkError(cause);
   return new UnreachableError(`Could not reach ${where}: ${reason}`, {
-    hint: "Is the other side listening there? Ask for the address that its `p2p listen` prints.",
+    hint: reason === NO_SUCH_HOST
+      ? "Check the spelling of the host's name."
+      : "Is the other side listening there? Ask for the address that its `p2p listen` prints.",
     cause,
   });
 }
