@@ -183,11 +183,14 @@ class TreeItem implements Item {
 
   /** Syncs the complete files, many at once: the disk then does together what it would else do for each of them. */
   async #syncBatch(): Promise<void> {
-    for (const { file, path } of this.#unsynced.splice(0)) {
+    for (let next = this.#unsynced[0]; next; next = this.#unsynced[0]) {
+      const { file, path } = next;
       await this.#lanes.run(async () => {
         using synced = file;
         await syncFile(synced, path);
       });
+      // Only now: until its lane has it, `close` must find it.
+      this.#unsynced.shift();
     }
   }
 

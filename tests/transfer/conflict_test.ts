@@ -235,27 +235,30 @@ for (const mode of ["skip", "rename"] as const) {
   });
 }
 
-Deno.test("A link planted in a merged directory meanwhile is not followed", async () => {
-  using rig = new Rig();
-  rig.file("tree/sub/x", "new");
-  plant(rig, "tree/sub/old", "old");
-  plant(rig, "precious/y", "precious");
-  let planted = false;
-  const { received } = await rig.attempt({
-    receive: {
-      conflict: "overwrite",
-      onProgress: () => {
-        if (planted) return;
-        planted = true;
-        const sub = join(rig.target, "tree/sub");
-        Deno.renameSync(sub, `${sub}-moved`);
-        Deno.symlinkSync("../precious", sub);
+for (const place of ["tree/sub", "tree"]) {
+  Deno.test(`A link planted as ${place}, which is merged, is not followed`, async () => {
+    using rig = new Rig();
+    rig.file("tree/sub/x", "new");
+    plant(rig, "tree/sub/old", "old");
+    plant(rig, "precious/sub/y", "precious");
+    let planted = false;
+    const { received } = await rig.attempt({
+      receive: {
+        conflict: "overwrite",
+        onProgress: () => {
+          if (planted) return;
+          planted = true;
+          const path = join(rig.target, place);
+          Deno.renameSync(path, `${path}-moved`);
+          Deno.symlinkSync(join(rig.target, "precious"), path);
+        },
       },
-    },
+    });
+    assertEquals(reasonOf(received).message.endsWith("something else was put in its place"), true);
+    assertEquals(namesIn(join(rig.target, "precious")), ["sub"]);
+    assertEquals(namesIn(join(rig.target, "precious/sub")), ["y"]);
   });
-  assertEquals(reasonOf(received).message.endsWith("something else was put in its place"), true);
-  assertEquals(namesIn(join(rig.target, "precious")), ["y"]);
-});
+}
 
 Deno.test("An offer all of which is skipped still ends well", async () => {
   using rig = new Rig();

@@ -193,17 +193,25 @@ Deno.test("An offer of more than 32 MiB of entries is refused before it is held"
   assertEquals(reasonOf(received).message, "Offer not readable: its entries are too long or empty");
 });
 
+const rest = [begin(1), data("bbbbb"), end, commit];
 const badBodies: [name: string, said: Uint8Array[]][] = [
-  ["has more bytes than offered", [begin(0), data("aaaaaa")]],
-  ["has more bytes than offered in a second message", [begin(0), data("aaaa"), data("aa")]],
-  ["has fewer bytes than offered", [begin(0), data("aaaa"), end]],
+  ["has more bytes than offered", [begin(0), data("aaaaaa"), end, ...rest]],
+  ["has more bytes than offered in a second message", [
+    begin(0),
+    data("aaaa"),
+    data("aa"),
+    end,
+    ...rest,
+  ]],
+  ["has fewer bytes than offered", [begin(0), data("aaaa"), end, ...rest]],
   ["is not begun", [data("aaaaa")]],
   ["ends before it begins", [end]],
   ["is begun twice", [begin(0), begin(0)]],
   ["comes out of order", [begin(1)]],
   ["comes twice", [begin(0), data("aaaaa"), end, begin(0)]],
   ["is of no entry", [begin(0), data("aaaaa"), end, begin(1), data("bbbbb"), end, begin(2)]],
-  ["begins behind what is here", [begin(0, 1)]],
+  ["begins behind what is here", [begin(0, 1), data("aaaa"), end, ...rest]],
+  ["begins behind its end", [begin(0, MIB), end, ...rest]],
   ["is left out", [begin(0), data("aaaaa"), end, commit]],
   ["is committed in its middle", [begin(0), data("aaa"), commit]],
   ["has empty data", [begin(0), encodeMessage(FileMessage.data)]],

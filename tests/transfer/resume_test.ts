@@ -149,10 +149,10 @@ Deno.test("A part that was altered is sent anew from the first block that differ
 Deno.test("What is in a staged directory and not offered any more does not arrive", async () => {
   using rig = new Rig();
   rig.file("tree/a", noise(2 * MIB));
-  const gone = rig.file("tree/b/gone", "x");
-  rig.file("tree/c", noise(2 * MIB));
+  const gone = ["tree/b/gone", "tree/gone", "tree/hollow/gone"].map((name) => rig.file(name, "x"));
+  rig.file("tree/z", noise(2 * MIB));
   await interrupt(rig, 3 * MIB);
-  Deno.removeSync(gone);
+  for (const path of gone) Deno.removeSync(path);
   Deno.removeSync(join(rig.source, "tree/b"));
   rig.file("tree/b", "a file now");
   await rig.transfer();
@@ -237,6 +237,19 @@ Deno.test("Links planted in a staged directory are not followed", async () => {
   assertEquals(Deno.readTextFileSync(join(precious, "b")), "precious");
   assertEquals(rig.received(), rig.offered());
 });
+
+for (const name of [PART, STATE]) {
+  Deno.test(`A file that has the name ${name} as well is not written to`, async () => {
+    using rig = new Rig();
+    rig.file("big", noise(2 * MIB));
+    const precious = join(rig.root, "precious");
+    Deno.writeTextFileSync(precious, "precious");
+    Deno.linkSync(precious, join(rig.target, name));
+    await rig.transfer();
+    assertEquals(Deno.readTextFileSync(precious), "precious");
+    assertEquals(rig.received(), rig.offered());
+  });
+}
 
 for (const moment of ["a", "b"]) {
   Deno.test(`A link planted while ${moment} is received stops the transfer`, async () => {
