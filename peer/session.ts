@@ -536,7 +536,8 @@ export class Session {
 
   /** Resolves when everything is acknowledged, the session is over, or it takes too long. */
   async #flush(): Promise<void> {
-    if (this.#end || (this.#log.kept === 0 && this.#mux.idle)) return;
+    // Without a connection there is nothing to wait for here: who must know waits for `finish` of its streams.
+    if (this.#end || !this.#link || (this.#log.kept === 0 && this.#mux.idle)) return;
     this.#flushed ??= Promise.withResolvers();
     const cancel = this.#clock.after(FLUSH_TIMEOUT_MS, this.#flushed.resolve);
     await Promise.race([this.#flushed.promise, this.ended]);
@@ -590,7 +591,10 @@ function goodbyeError(goodbye: Goodbye, who: string): P2pError | undefined {
         `Lost ${who}: it was started anew and does not know this session`,
       );
     case GoodbyeCode.identityRefused:
-      return new IdentityError(`${who} refused this side's identity${said}`);
+      return new IdentityError(`${who} refused this side's identity${said}`, {
+        hint:
+          "Another key is known there under your name: take another --name, or have them p2p forget it.",
+      });
     case GoodbyeCode.busy:
       return new RefusedError(`${who} is busy${said}`, { hint: "Try again later." });
     default:
