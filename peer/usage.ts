@@ -69,7 +69,8 @@ Usage: p2p listen [FLAGS]
 
   --port PORT      port to listen on; 0 picks a free one (default: 8080)
   --host ADDR      listen on this address of the machine only (default: all)
-  --name NAME      name that others see (default: P2P_NAME, or your user name)
+  --name NAME      name that others see (default: P2P_NAME, or your user name
+                   and a piece of your key's fingerprint)
   --dir DIR        folder for received files (default: the current one)
   --yes            accept every file without asking
   --conflict MODE  if a file exists already: ask, skip, rename or overwrite
@@ -77,8 +78,8 @@ Usage: p2p listen [FLAGS]
   --stdout         write what a peer sends from its standard input to standard
                    output, and nothing else there
   --once           end after the first peer's session or transfer
-  --plain          also chat with anything that speaks lines of text, such as
-                   nc: NOT ENCRYPTED
+  --plain          chat with anything that speaks lines of text, such as nc:
+                   NOT ENCRYPTED, no files
   --json           print events on standard output, one JSON object a line
   --quiet          say nothing but chat, warnings and errors
   --help           print this
@@ -90,7 +91,7 @@ Examples:
   Receive into a folder without being asked, on any free port:
     p2p listen --port 0 --dir ~/Downloads --yes
   Receive one stream and unpack it as it comes:
-    p2p listen --once --stdout --yes | tar x
+    p2p listen --once --stdout | tar x
 `;
 
 const CONNECT = `\
@@ -100,7 +101,8 @@ Usage: p2p connect ADDRESS [FLAGS]
 
 ADDRESS is 1.2.3.4:8080, [::1]:8080 or host.example:8080.
 
-  --name NAME      name that others see (default: P2P_NAME, or your user name)
+  --name NAME      name that others see (default: P2P_NAME, or your user name
+                   and a piece of your key's fingerprint)
   --dir DIR        folder for received files (default: the current one)
   --yes            accept every file without asking
   --conflict MODE  if a file exists already: ask, skip, rename or overwrite
@@ -131,7 +133,7 @@ directory; "-" is standard input, for a peer that runs p2p listen --stdout.
   --address ADDRESS  the peer
   --file PATH        what to send; may be repeated
   --name NAME        name that the peer sees (default: P2P_NAME, or your user
-                     name)
+                     name and a piece of your key's fingerprint)
   --json             print events on standard output, one JSON object a line
   --quiet            say nothing but warnings and errors
   --help             print this
