@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { concatBytes, encodeText } from "../../protocol/bytes.ts";
+import { concatBytes, encodeText, freeBytes } from "../../protocol/bytes.ts";
 import { ProtocolError } from "../../protocol/errors.ts";
 import { MAX_PAYLOAD_BYTES, MAX_REASON_BYTES } from "../../protocol/limits.ts";
 import {
@@ -206,4 +206,19 @@ Deno.test("SessionFrameDecoder does not keep a whole record alive for a few byte
   assertEquals(first!.payload.buffer.byteLength, 10);
   // A payload that is most of the record is not copied.
   assert(second!.payload.buffer.byteLength > 60_000);
+});
+
+Deno.test("SessionFrameDecoder: whoever frees a payload takes nothing from the frames behind it", () => {
+  const first = { type: FrameType.data, stream: 1, payload: new Uint8Array(40_000).fill(1) };
+  const second = { type: FrameType.data, stream: 1, payload: new Uint8Array(20_000).fill(2) };
+  const bytes = concatBytes(encodeFrame(first), encodeFrame(second));
+  for (const cut of [40_010, 40_020, 50_000, 60_013]) {
+    const decoder = new SessionFrameDecoder();
+    decoder.push(bytes.slice(0, cut));
+    const { payload } = decoder.next()!;
+    assertEquals(decoder.next(), undefined);
+    freeBytes(payload);
+    decoder.push(bytes.slice(cut));
+    assertEquals(decoder.next(), second, `cut at ${cut}`);
+  }
 });
