@@ -10,21 +10,12 @@
  *                                away ┴─────────────────────────────────────┘
  */
 import type { ByteStream, Connection, Path } from "../protocol/connection.ts";
-import {
-  IdentityError,
-  type P2pError,
-  ProtocolError,
-  RefusedError,
-  UnreachableError,
-} from "../protocol/errors.ts";
+import { type P2pError, ProtocolError, UnreachableError } from "../protocol/errors.ts";
 import {
   ACK_BYTES,
   ACK_DELAY_MS,
-  DEAD_AFTER_MS,
   FLUSH_TIMEOUT_MS,
-  GOODBYE_TIMEOUT_MS,
   MAX_STREAMS,
-  PING_AFTER_MS,
   SESSION_HOLD_MS,
 } from "../protocol/limits.ts";
 import { Mux, type MuxStream, type Priority } from "../protocol/mux.ts";
@@ -36,7 +27,6 @@ import {
   decodeHello,
   encodeCount,
   encodeFrame,
-  encodeGoodbye,
   encodeHello,
   FrameType,
   type Goodbye,
@@ -44,11 +34,12 @@ import {
   type Hello,
   isNumbered,
   type SessionFrame,
-  SessionFrameDecoder,
+  type SessionFrameDecoder,
 } from "../protocol/session_frame.ts";
 import { equalBytes } from "../protocol/bytes.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { readOut } from "./read_out.ts";
+import { goodbyeError } from "./goodbye_error.ts";
+import { Link, type LinkUser } from "./link.ts";
 import { SessionStream } from "./session_stream.ts";
 
 /** Bytes handed to the connection at once. */
@@ -80,27 +71,6 @@ export interface SessionEnd {
 /** "away" is without a connection, while there is hope. */
 export type SessionState = "connected" | "away" | "ended";
 
-/** One connection while the session uses it. */
-interface Link {
-  connection: Connection;
-  decoder: SessionFrameDecoder;
-  wake: PromiseWithResolvers<void>;
-  /** Whether our HELLO has gone out, and theirs has come. */
-  greeted: boolean;
-  theirHello: boolean;
-  /** Whether numbered frames may be sent: a session that goes on must first know how far the other side got. */
-  open: boolean;
-  lastHeard: number;
-  ping: boolean;
-  pong: Uint8Array | undefined;
-  farewell: Goodbye | undefined;
-  /** Settle when the last byte is written, and when the other side has closed. */
-  written: PromiseWithResolvers<void>;
-  closed: PromiseWithResolvers<void>;
-  cancelKeepAlive: () => void;
-  cancelBroken: () => void;
-}
-
 export class Session {
   readonly role: "initiator" | "responder";
   readonly id: Uint8Array;
@@ -125,6 +95,11 @@ export class Session {
   #end: SessionEnd | undefined;
   #link: Link | undefined;
   #attachments = 0;
+  // Of the present link: whether our HELLO has gone out, whether theirs has come, and whether numbered frames may be sent.
+  // A session that goes on must first know how far the other side got.
+  #greetedOut = false;
+  #greetedIn = false;
+  #open = false;
   #remoteName = "";
   #path: Path = "direct";
   #remote = "";
@@ -177,53 +152,44 @@ export class Session {
 
   /** The last round trip measured, in milliseconds. */
   get roundTrip(): number | undefined {
-    return this.#roundTrip;
+    return this.#link?.roundTrip ?? this.#roundTrip;
   }
 
   /**
    * Goes on over this connection, at once, instead of the one before. For a responder `hello` is the initiator's, already read;
    * one that does not fit what this session has seen ends it.
    */
-  attach(connection: Connection, decoder = new SessionFrameDecoder(), hello?: Hello): void {
+  attach(connection: Connection, decoder?: SessionFrameDecoder, hello?: Hello): void {
     if (this.#end) return connection.close();
-    this.#drop();
+    this.#link?.close();
     this.#log.rewind();
     this.#pace.reset();
-    const link = this.#newLink(connection, decoder);
     this.#attachments++;
-    this.#link = link;
+    this.#greetedOut = this.#greetedIn = false;
+    this.#open = this.#attachments === 1;
     this.#path = connection.path;
     this.#remote = connection.remote;
     this.#cancelHold?.();
-    this.#keepAlive(link);
-    if (hello) this.#tryHello(link, hello);
-    this.#sendLoop(link);
-    this.#receiveLoop(link);
+    const link = new Link(connection, this.#linkUser(), this.#clock, decoder);
+    this.#link = link;
+    if (hello) this.#tryHello(hello);
+    link.start();
     if (!this.#end) this.onState?.("connected", undefined);
   }
 
-  #newLink(connection: Connection, decoder: SessionFrameDecoder): Link {
+  #linkUser(): LinkUser {
     return {
-      connection,
-      decoder,
-      wake: Promise.withResolvers(),
-      greeted: false,
-      theirHello: false,
-      open: this.#attachments === 0,
-      lastHeard: this.#clock.now(),
-      ping: true,
-      pong: undefined,
-      farewell: undefined,
-      written: Promise.withResolvers(),
-      closed: Promise.withResolvers(),
-      cancelKeepAlive: () => {},
-      cancelBroken: () => {},
+      collect: (leaving, anyway) => this.#collect(leaving, anyway),
+      receive: (frame) => this.#receive(frame),
+      drained: () => this.#scheduleAck(),
+      offended: (error) => void this.#offended(error),
+      lost: (reason) => this.#detach(reason),
     };
   }
 
-  #tryHello(link: Link, hello: Hello): void {
+  #tryHello(hello: Hello): void {
     try {
-      this.#takeHello(link, hello);
+      this.#takeHello(hello);
     } catch (error) {
       this.#offended(error as ProtocolError);
     }
@@ -279,50 +245,15 @@ export class Session {
 
   // Sending
 
-  async #sendLoop(link: Link): Promise<void> {
-    try {
-      while (link === this.#link) {
-        const parts = this.#collect(link);
-        if (parts.length > 0) {
-          await link.connection.write(...parts);
-          continue;
-        }
-        if (link.farewell) break;
-        await link.wake.promise;
-        link.wake = Promise.withResolvers();
-      }
-      if (link.farewell) await link.connection.closeWrite();
-    } catch (error) {
-      this.#writeFailed(link, error as Error);
-    }
-    link.written.resolve();
-  }
-
-  /** What the other side said last may still be there to be read: the reader notices the loss, too, unless it is stuck. */
-  #writeFailed(link: Link, error: Error): void {
-    if (link !== this.#link) return;
-    link.cancelBroken = this.#clock.after(GOODBYE_TIMEOUT_MS, () => this.#detach(link, error));
-  }
-
-  /** Everything that can go out now, up to a batch. */
-  #collect(link: Link): Uint8Array[] {
+  /** Everything of the session that can go out now, up to a batch. An ACK travels with other things, or when it is time for it. */
+  #collect(leaving: boolean, anyway: boolean): Uint8Array[] {
     const parts: Uint8Array[] = [];
-    if (!link.greeted) parts.push(this.#hello(link));
-    if (link.open && !link.farewell) this.#collectNumbered(parts);
-    if (link.ping) {
-      parts.push(frameOf(FrameType.ping, encodeCount(Math.round(this.#clock.now() * 1_000))));
-    }
-    if (link.pong) parts.push(frameOf(FrameType.pong, link.pong));
-    link.ping = false;
-    link.pong = undefined;
-    const ackDue = this.#received > this.#ackSent && link.theirHello;
-    if (ackDue && (this.#ackNow || parts.length > 0 || link.farewell)) {
+    if (!this.#greetedOut) parts.push(this.#hello());
+    if (this.#open && !leaving) this.#collectNumbered(parts);
+    const ackable = this.#received > this.#ackSent && this.#greetedIn;
+    if (ackable && (this.#ackNow || anyway || parts.length > 0)) {
       parts.push(frameOf(FrameType.ack, encodeCount(this.#received)));
       this.#acked();
-    }
-    if (link.farewell && link.farewell !== SAID) {
-      parts.push(frameOf(FrameType.goodbye, encodeGoodbye(link.farewell)));
-      link.farewell = SAID;
     }
     return parts;
   }
@@ -343,8 +274,8 @@ export class Session {
     }
   }
 
-  #hello(link: Link): Uint8Array {
-    link.greeted = true;
+  #hello(): Uint8Array {
+    this.#greetedOut = true;
     const resumes = this.#attachments > 1;
     this.#acked();
     return frameOf(
@@ -363,55 +294,21 @@ export class Session {
   }
 
   #wake(): void {
-    this.#link?.wake.resolve();
+    this.#link?.wake();
   }
 
   // Receiving
 
-  async #receiveLoop(link: Link): Promise<void> {
-    let reason: Error = new UnreachableError("the other side broke off");
-    try {
-      while (await this.#receiveChunk(link));
-    } catch (error) {
-      reason = error as Error;
-    }
-    if (reason instanceof ProtocolError && link === this.#link) {
-      this.#offended(reason);
-      if (!await readOut(link.connection)) return;
-    }
-    link.closed.resolve();
-    this.#detach(link, reason);
-  }
-
-  /** Takes in what has arrived, then waits for more: false at the end. */
-  async #receiveChunk(link: Link): Promise<boolean> {
-    for (let frame = link.decoder.next(); frame; frame = link.decoder.next()) {
-      if (link === this.#link && !this.#end) this.#receive(link, frame);
-    }
-    if (link === this.#link) this.#scheduleAck();
-    const bytes = await link.connection.read();
-    if (bytes === null) return false;
-    link.lastHeard = this.#clock.now();
-    link.decoder.push(bytes);
-    return true;
-  }
-
-  #receive(link: Link, frame: SessionFrame): void {
-    if (!link.theirHello && frame.type !== FrameType.hello && frame.type !== FrameType.goodbye) {
+  #receive(frame: SessionFrame): void {
+    if (!this.#greetedIn && frame.type !== FrameType.hello && frame.type !== FrameType.goodbye) {
       throw new ProtocolError("Session not accepted: it began without a greeting");
     }
     if (isNumbered(frame.type)) return this.#receiveNumbered(frame);
     switch (frame.type) {
       case FrameType.hello:
-        return this.#takeHello(link, decodeHello(frame.payload));
+        return this.#takeHello(decodeHello(frame.payload));
       case FrameType.ack:
         return this.#takeAck(decodeCount(frame.payload));
-      case FrameType.ping:
-        link.pong = frame.payload.slice();
-        return this.#wake();
-      case FrameType.pong:
-        this.#roundTrip = this.#clock.now() - decodeCount(frame.payload) / 1_000;
-        return;
       case FrameType.goodbye:
         return this.#takeGoodbye(decodeGoodbye(frame.payload));
     }
@@ -426,17 +323,17 @@ export class Session {
     if (this.#mux.controlPending || this.#ackNow || frame.type === FrameType.window) this.#wake();
   }
 
-  #takeHello(link: Link, hello: Hello): void {
-    if (link.theirHello || !equalBytes(hello.sessionId, this.id)) {
+  #takeHello(hello: Hello): void {
+    if (this.#greetedIn || !equalBytes(hello.sessionId, this.id)) {
       throw new ProtocolError("Greeting not accepted: it is for another session");
     }
     if (hello.resumes !== this.#attachments > 1) {
       throw new ProtocolError("Greeting not accepted: the sides disagree on whether this is new");
     }
     this.#remoteName = hello.name;
-    link.theirHello = true;
+    this.#greetedIn = true;
     this.#takeAck(hello.received);
-    link.open = true;
+    this.#open = true;
     this.#greeted.resolve();
     this.#wake();
   }
@@ -488,26 +385,11 @@ export class Session {
 
   // Losing connections, and ending
 
-  #keepAlive(link: Link): void {
-    const idle = this.#clock.now() - link.lastHeard;
-    if (idle >= DEAD_AFTER_MS) {
-      const seconds = Math.round(idle / 1_000);
-      return this.#detach(link, new UnreachableError(`no sign of life for ${seconds} s`));
-    }
-    if (idle >= PING_AFTER_MS) {
-      link.ping = true;
-      link.wake.resolve();
-    }
-    const wait = idle >= PING_AFTER_MS ? DEAD_AFTER_MS - idle : PING_AFTER_MS - idle;
-    link.cancelKeepAlive = this.#clock.after(Math.max(wait, 10), () => this.#keepAlive(link));
-  }
-
   /** The connection is of no more use. The session waits for another. */
-  #detach(link: Link, reason: Error): void {
-    if (link !== this.#link) return link.connection.close();
+  #detach(reason: Error): void {
     // Whoever ends the session sees to the rest: the GOODBYE may be on its way yet.
     if (this.#end) return;
-    this.#drop();
+    this.#closeLink();
     this.#lost = reason;
     this.#cancelHold = this.#clock.after(SESSION_HOLD_MS, () => this.#giveUp());
     this.onState?.("away", reason);
@@ -521,11 +403,9 @@ export class Session {
     );
   }
 
-  #drop(): void {
-    this.#link?.cancelKeepAlive();
-    this.#link?.cancelBroken();
-    this.#link?.connection.close();
-    this.#link?.wake.resolve();
+  #closeLink(): void {
+    this.#roundTrip = this.#link?.roundTrip;
+    this.#link?.close();
     this.#link = undefined;
   }
 
@@ -547,61 +427,21 @@ export class Session {
   async #finishWith(goodbye: Goodbye | undefined, end: SessionEnd): Promise<void> {
     if (this.#end) return void await this.ended;
     this.#end = end;
-    const link = this.#link;
     this.#cancelHold?.();
     this.#cancelAck?.();
     this.#greeted.reject(this.endError());
     this.#mux.fail(this.endError());
     this.#log.clear();
     this.#acceptWaiting?.resolve();
-    if (link && goodbye) await this.#sayGoodbye(link, goodbye);
-    this.#drop();
+    if (goodbye) await this.#link?.sayGoodbye(goodbye);
+    this.#closeLink();
     this.#ended.resolve(end);
     this.onState?.("ended", end.error);
   }
-
-  /** Sends the GOODBYE and waits until the other side has closed, too, or long enough. */
-  async #sayGoodbye(link: Link, goodbye: Goodbye): Promise<void> {
-    link.farewell = goodbye;
-    link.wake.resolve();
-    const timeout = Promise.withResolvers<void>();
-    const cancel = this.#clock.after(GOODBYE_TIMEOUT_MS, timeout.resolve);
-    const done = Promise.all([link.written.promise, link.closed.promise]);
-    await Promise.race([timeout.promise, done]);
-    cancel();
-  }
 }
-
-/** Stands in a link's `farewell` once the GOODBYE is on its way. */
-const SAID: Goodbye = { code: GoodbyeCode.done, text: "" };
 
 function frameOf(type: FrameType, payload: Uint8Array): Uint8Array {
   return encodeFrame({ type, stream: 0, payload });
-}
-
-/** What the other side's GOODBYE means for us; undefined if all is well. */
-function goodbyeError(goodbye: Goodbye, who: string): P2pError | undefined {
-  const said = goodbye.text === "" ? "" : `: ${goodbye.text}`;
-  switch (goodbye.code) {
-    case GoodbyeCode.done:
-    case GoodbyeCode.interrupted:
-      return undefined;
-    case GoodbyeCode.unknownSession:
-      return new UnreachableError(
-        `Lost ${who}: it was started anew and does not know this session`,
-      );
-    case GoodbyeCode.identityRefused:
-      return new IdentityError(`${who} refused this side's identity${said}`, {
-        hint:
-          "Another key is known there under your name: take another --name, or have them p2p forget it.",
-      });
-    case GoodbyeCode.busy:
-      return new RefusedError(`${who} is busy${said}`, { hint: "Try again later." });
-    default:
-      return new ProtocolError(`${who} ended the session${said}`, {
-        hint: "Both sides need the same version of p2p.",
-      });
-  }
 }
 
 function lowerFirst(text: string): string {

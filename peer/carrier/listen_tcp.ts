@@ -1,5 +1,5 @@
 /** Listening sockets: opening them, and the addresses under which others reach them. */
-import { FileError, P2pError, UnreachableError, UsageError } from "../../protocol/errors.ts";
+import { FileError, type P2pError, UnreachableError, UsageError } from "../../protocol/errors.ts";
 import type { Address } from "../address.ts";
 import { describeNetworkError } from "../network_error.ts";
 

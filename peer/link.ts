@@ -1,0 +1,219 @@
+/**
+ * One connection while a session uses it: what writes to it, what reads from it, its keep-alive and its farewell. A session has one link
+ * at a time, and many in its life.
+ */
+import type { Connection } from "../protocol/connection.ts";
+import { ProtocolError, UnreachableError } from "../protocol/errors.ts";
+import { DEAD_AFTER_MS, GOODBYE_TIMEOUT_MS, PING_AFTER_MS } from "../protocol/limits.ts";
+import {
+  decodeCount,
+  encodeCount,
+  encodeFrame,
+  encodeGoodbye,
+  FrameType,
+  type Goodbye,
+  type SessionFrame,
+  SessionFrameDecoder,
+} from "../protocol/session_frame.ts";
+import type { Clock } from "./clock.ts";
+import { readOut } from "./read_out.ts";
+
+/** The session, as its link sees it. None of these is called after `close`. */
+export interface LinkUser {
+  /**
+   * What is to go out next, as frames or pieces of them; nothing if there is nothing.
+   * @param leaving whether only what belongs to an end may go: no numbered frames
+   * @param anyway whether something goes out in any case, that an ACK may travel with
+   */
+  collect(leaving: boolean, anyway: boolean): Uint8Array[];
+  /**
+   * Takes a frame that is none of the link's own.
+   * @throws {ProtocolError} if the other side may not send it
+   */
+  receive(frame: SessionFrame): void;
+  /** All that had arrived was taken. */
+  drained(): void;
+  /** The other side broke the protocol, or somebody altered what it sent. */
+  offended(error: ProtocolError): void;
+  /** The connection is of no more use. */
+  lost(reason: Error): void;
+}
+
+export class Link {
+  readonly connection: Connection;
+  readonly #decoder: SessionFrameDecoder;
+  readonly #user: LinkUser;
+  readonly #clock: Clock;
+  #wake = Promise.withResolvers<void>();
+  #lastHeard: number;
+  /** The first one measures the round trip. */
+  #pingDue = true;
+  #pong: Uint8Array | undefined;
+  #roundTrip: number | undefined;
+  #farewell: Goodbye | undefined;
+  #farewellSent = false;
+  /** Settle when the last byte is written, and when the other side has closed. */
+  readonly #written = Promise.withResolvers<void>();
+  readonly #ended = Promise.withResolvers<void>();
+  #closed = false;
+  #cancelKeepAlive: () => void = () => {};
+  #cancelStuck: () => void = () => {};
+
+  /** @param decoder holds what was already read of the connection */
+  constructor(
+    connection: Connection,
+    user: LinkUser,
+    clock: Clock,
+    decoder: SessionFrameDecoder = new SessionFrameDecoder(),
+  ) {
+    this.connection = connection;
+    this.#user = user;
+    this.#clock = clock;
+    this.#decoder = decoder;
+    this.#lastHeard = clock.now();
+  }
+
+  /** Milliseconds from the last PING to its PONG. */
+  get roundTrip(): number | undefined {
+    return this.#roundTrip;
+  }
+
+  /** Begins to send and to receive. */
+  start(): void {
+    this.#keepAlive();
+    this.#sendLoop();
+    this.#receiveLoop();
+  }
+
+  /** There may be something to send. */
+  wake(): void {
+    this.#wake.resolve();
+  }
+
+  /** Sends the GOODBYE, and resolves when the other side has closed, too, or after long enough. What arrives meanwhile is dropped. */
+  async sayGoodbye(goodbye: Goodbye): Promise<void> {
+    this.#farewell = goodbye;
+    this.wake();
+    const timeout = Promise.withResolvers<void>();
+    const cancel = this.#clock.after(GOODBYE_TIMEOUT_MS, timeout.resolve);
+    const done = Promise.all([this.#written.promise, this.#ended.promise]);
+    await Promise.race([timeout.promise, done]);
+    cancel();
+  }
+
+  /** Closes the connection. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.#cancelKeepAlive();
+    this.#cancelStuck();
+    this.connection.close();
+    this.wake();
+  }
+
+  async #sendLoop(): Promise<void> {
+    try {
+      while (!this.#closed) {
+        const parts = this.#collect();
+        if (parts.length > 0) {
+          await this.connection.write(...parts);
+          continue;
+        }
+        if (this.#farewellSent) break;
+        await this.#wake.promise;
+        this.#wake = Promise.withResolvers();
+      }
+      if (!this.#closed) await this.connection.closeWrite();
+    } catch (error) {
+      this.#writeFailed(error as Error);
+    }
+    this.#written.resolve();
+  }
+
+  /** What the other side said last may still be there to be read: the reader notices the loss, too, unless it is stuck. */
+  #writeFailed(error: Error): void {
+    if (this.#closed) return;
+    this.#cancelStuck = this.#clock.after(GOODBYE_TIMEOUT_MS, () => this.#lose(error));
+  }
+
+  /** Everything that can go out now. The GOODBYE is the last. */
+  #collect(): Uint8Array[] {
+    if (this.#farewellSent) return [];
+    const own: Uint8Array[] = [];
+    if (this.#pingDue) own.push(frameOf(FrameType.ping, encodeCount(this.#microseconds())));
+    if (this.#pong) own.push(frameOf(FrameType.pong, this.#pong));
+    this.#pingDue = false;
+    this.#pong = undefined;
+    const leaving = this.#farewell !== undefined;
+    const parts = this.#user.collect(leaving, leaving || own.length > 0);
+    if (this.#farewell) own.push(frameOf(FrameType.goodbye, encodeGoodbye(this.#farewell)));
+    this.#farewellSent = leaving;
+    return own.length === 0 ? parts : [...parts, ...own];
+  }
+
+  async #receiveLoop(): Promise<void> {
+    let reason: Error = new UnreachableError("the other side broke off");
+    try {
+      while (await this.#receiveChunk());
+    } catch (error) {
+      reason = error as Error;
+    }
+    if (reason instanceof ProtocolError && !this.#closed) {
+      this.#user.offended(reason);
+      // Bytes that nobody reads would make the system take back the GOODBYE when the connection is closed.
+      if (!await readOut(this.connection)) return;
+    }
+    this.#ended.resolve();
+    this.#lose(reason);
+  }
+
+  /** Takes in what has arrived, then waits for more: false at the end. */
+  async #receiveChunk(): Promise<boolean> {
+    for (let frame = this.#decoder.next(); frame; frame = this.#decoder.next()) {
+      if (!this.#closed && !this.#farewell) this.#receive(frame);
+    }
+    if (!this.#closed && !this.#farewell) this.#user.drained();
+    const bytes = await this.connection.read();
+    if (bytes === null) return false;
+    this.#lastHeard = this.#clock.now();
+    this.#decoder.push(bytes);
+    return true;
+  }
+
+  #receive(frame: SessionFrame): void {
+    this.#user.receive(frame);
+    if (frame.type === FrameType.ping) {
+      // Only the last one is answered, however many there are.
+      this.#pong = frame.payload;
+      this.wake();
+    } else if (frame.type === FrameType.pong) {
+      this.#roundTrip = (this.#microseconds() - decodeCount(frame.payload)) / 1_000;
+    }
+  }
+
+  #keepAlive(): void {
+    const idle = this.#clock.now() - this.#lastHeard;
+    if (idle >= DEAD_AFTER_MS) {
+      const seconds = Math.round(idle / 1_000);
+      return this.#lose(new UnreachableError(`no sign of life for ${seconds} s`));
+    }
+    const quiet = idle >= PING_AFTER_MS;
+    if (quiet) {
+      this.#pingDue = true;
+      this.wake();
+    }
+    const wait = (quiet ? DEAD_AFTER_MS : PING_AFTER_MS) - idle;
+    this.#cancelKeepAlive = this.#clock.after(Math.max(wait, 10), () => this.#keepAlive());
+  }
+
+  #lose(reason: Error): void {
+    if (!this.#closed) this.#user.lost(reason);
+  }
+
+  #microseconds(): number {
+    return Math.round(this.#clock.now() * 1_000);
+  }
+}
+
+function frameOf(type: FrameType, payload: Uint8Array): Uint8Array {
+  return encodeFrame({ type, stream: 0, payload });
+}
