@@ -12,6 +12,7 @@ import {
   receiveFiles,
   type ReceiveResult,
 } from "../transfer/receive.ts";
+import { Slots } from "../transfer/slots.ts";
 import type { Host } from "./host.ts";
 import type { Peer } from "./room.ts";
 import { formatBytes } from "./terminal/format.ts";
@@ -21,6 +22,9 @@ import { describe } from "./words.ts";
 
 /** The kind of a stream that carries files. */
 export const FILES_KIND = "files/1";
+
+/** Offers that are received at once; others wait. Each may hold a hundred files open, and running out of descriptors ends the program. */
+const MAX_RECEIVES = 24;
 
 export interface ReceivingOptions {
   /** Where files go; undefined: the current folder, which need not be one that takes files until some come. */
@@ -39,6 +43,7 @@ export class Receiving {
   readonly #options: ReceivingOptions;
   readonly #folder: string;
   readonly #claims = new Claims();
+  readonly #slots = new Slots(MAX_RECEIVES);
   /** Whether a stream is on its way to standard output: two at once would be mixed. */
   #streaming = false;
 
@@ -56,6 +61,7 @@ export class Receiving {
     let progress: Progress | undefined;
     let name = "";
     let streams = false;
+    using _slot = await this.#slots.acquire();
     try {
       const result = await receiveFiles(stream, {
         folder: this.#folder,

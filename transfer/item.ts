@@ -28,7 +28,7 @@ const MAX_NAMES = 10_000;
 const STAGED_MODE = 0o700;
 const STAGED_FILE_MODE = 0o600;
 /** Files that are held open to be synced together; must leave descriptors for the rest of the program. */
-const SYNC_BATCH = 200;
+const SYNC_BATCH = 64;
 
 /** The file that an entry's bytes are written to. */
 export type StagedFile = Deno.FsFile;
