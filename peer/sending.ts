@@ -5,6 +5,7 @@ import type { Sources } from "../transfer/walk.ts";
 import type { Output } from "./output.ts";
 import { FILES_KIND } from "./receiving.ts";
 import type { Session } from "./session.ts";
+import { formatBytes } from "./terminal/format.ts";
 import { Progress } from "./terminal/progress.ts";
 
 export interface SendingOptions {
@@ -24,6 +25,8 @@ export async function sendSources(
   const { output, signal } = options;
   const name = nameOf(sources);
   const peer = session.remoteName;
+  const size = sources.total === undefined ? "length unknown" : formatBytes(sources.total);
+  output.say(`Offering ${name} (${size}) to ${peer}`);
   const stream = session.open(FILES_KIND, "bulk");
   let progress: Progress | undefined;
   try {
