@@ -57,6 +57,7 @@ export class Progress {
   readonly #state: ProgressState;
   #line: StatusLine | undefined;
   #shown: number;
+  #later: ReturnType<typeof setTimeout> | undefined;
 
   constructor(output: Output, options: ProgressOptions) {
     const { name, total, path, resumed = 0 } = options;
@@ -79,15 +80,26 @@ export class Progress {
   /** @param bytes how many there are by now, those from an earlier try included */
   update(bytes: number): void {
     this.#state.bytes = bytes;
-    const now = this.#now();
-    if (now - this.#shown < REFRESH_MS) return;
-    this.#shown = now;
+    const wait = this.#shown + REFRESH_MS - this.#now();
+    if (wait <= 0) this.#show();
+    // What comes too soon is shown a little later, lest a transfer that stalls show less than it has.
+    else this.#later ??= setTimeout(() => this.#show(), wait);
+  }
+
+  #show(): void {
+    this.#cancelLater();
+    this.#shown = this.#now();
+    const { bytes, total } = this.#state;
     this.#rate.update(bytes);
     this.#state.rate = this.#rate.bytesPerSecond;
-    const { total } = this.#state;
     this.#output.event("progress", { bytes, total: total ?? null, ...this.#fields });
     const picture = { ...this.#state };
     this.#line?.update((columns) => renderProgress(picture, columns));
+  }
+
+  #cancelLater(): void {
+    clearTimeout(this.#later);
+    this.#later = undefined;
   }
 
   /** Takes the line away. @returns "film.mkv sent: 700 MB in 7.5 s (93 MB/s), direct" */
@@ -100,6 +112,7 @@ export class Progress {
 
   /** Takes the line away. Idempotent. */
   close(): void {
+    this.#cancelLater();
     this.#line?.remove();
     this.#line = undefined;
   }

@@ -101,9 +101,19 @@ class FakeScreen {
   shown: string[] = [];
   removed = 0;
   readonly printed: string[] = [];
+  #printed = Promise.withResolvers<void>();
 
   print(text: string): void {
     this.printed.push(text);
+    this.#printed.resolve();
+  }
+
+  /** Resolves when so many lines were printed. */
+  async prints(count: number): Promise<void> {
+    while (this.printed.length < count) {
+      this.#printed = Promise.withResolvers();
+      await this.#printed.promise;
+    }
   }
 
   status(): StatusLine {
@@ -151,4 +161,14 @@ Deno.test("Progress prints events with json: true, at most every 100 ms", () => 
     [0, 100, 200].map((bytes) => ({ event: "progress", bytes, total: 1_000, id: 1 })),
   );
   assertEquals(screen.shown, []);
+  progress.close();
+});
+
+Deno.test("Progress shows a little later what came too soon, lest it stop there", async () => {
+  const { progress, screen } = create({ json: true, quiet: true });
+  progress.update(10);
+  progress.update(20);
+  await screen.prints(2);
+  assertEquals(screen.printed.map((line) => JSON.parse(line).bytes), [10, 20]);
+  progress.close();
 });
