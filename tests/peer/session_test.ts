@@ -1023,3 +1023,22 @@ Deno.test("isNumbered() tells the frames that are sent again", () => {
   const numbered = Object.values(FrameType).filter(isNumbered);
   assertEquals(numbered, [1, 2, 3, 4, 5]);
 });
+
+Deno.test("Session leaves no timer behind when it ends while a write is stuck", async () => {
+  const peer = await RawPeer.greeted("responder", { bufferBytes: 100 });
+  const stuck = peer.session.open("chat/1", "urgent");
+  await stuck.write(new Uint8Array(10_000));
+  await settled();
+  await peer.connection.write(concatBytes(
+    encodeFrame({ type: FrameType.open, stream: 1, payload: CHAT }),
+    encodeFrame({
+      type: FrameType.goodbye,
+      stream: 0,
+      payload: encodeGoodbye({ code: 0, text: "" }),
+    }),
+  ));
+  await settled();
+  peer.connection.cut();
+  await peer.clock.until(peer.session.ended, ACK_DELAY_MS / 2, 1);
+  assertEquals(peer.clock.pending, 0);
+});
