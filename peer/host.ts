@@ -36,7 +36,8 @@ export interface Host extends Environment {
  */
 export async function openHost(environment: Environment, name?: string): Promise<Host> {
   const folder = configFolder((variable) => Deno.env.get(variable));
-  const chosen = name ?? Deno.env.get("P2P_NAME");
+  // A variable that is set to nothing counts as one that is not set.
+  const chosen = name ?? (Deno.env.get("P2P_NAME") || undefined);
   const checked = chosen === undefined ? undefined : requireName(chosen);
   const identity = await loadIdentity(folder);
   const known = new KnownPeers(folder);

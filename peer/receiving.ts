@@ -78,7 +78,7 @@ export class Receiving {
           this.#streaming ||= streams;
           return decision;
         },
-        askConflict: (path) => this.#askConflict(path),
+        askConflict: (path) => this.#askConflict(peer, path),
         onProgress: ({ bytes, total, resumedBytes }) => {
           const { path } = peer.session;
           const fields = { peer: peer.name, direction: "received" };
@@ -113,7 +113,7 @@ export class Receiving {
   };
 
   async #decide(peer: Peer, offer: Offer): Promise<Decision> {
-    const { output, signal } = this.#host;
+    const { output } = this.#host;
     const { total: bytes } = offer;
     output.event("offer", {
       from: peer.name,
@@ -135,23 +135,31 @@ export class Receiving {
       output.warn(`${what}: refused, for there is nobody to ask (--yes accepts)`);
       return { accept: false, code: RefuseCode.nobody };
     }
-    const answer = await this.#screen.ask(`${what}. Accept? [y/N] `, { signal });
+    const answer = await this.#ask(peer, `${what}. Accept? [y/N] `);
     return /^y(es)?$/i.test(answer?.trim() ?? "")
       ? { accept: true }
       : { accept: false, code: RefuseCode.declined };
   }
 
-  async #askConflict(path: string): Promise<ConflictAnswer> {
-    const { signal } = this.#host;
+  async #askConflict(peer: Peer, path: string): Promise<ConflictAnswer> {
     for (;;) {
-      const answer = await this.#screen.ask(`${path} exists. Skip, rename or overwrite? [s/R/o] `, {
-        signal,
-      });
+      const question = `${path} exists. Skip, rename or overwrite? [s/R/o] `;
+      const answer = await this.#ask(peer, question);
       const letter = answer?.trim().toLowerCase().slice(0, 1) ?? "";
       if (letter === "s") return "skip";
       if (letter === "o") return "overwrite";
       if (letter === "r" || letter === "") return "rename";
     }
+  }
+
+  /** Asks the user. Once the peer has gone the answer is of no use, and the question is taken back. */
+  async #ask(peer: Peer, question: string): Promise<string | null> {
+    const gone = new AbortController();
+    peer.session.ended.then(() => {
+      gone.abort(new P2pError(`Nothing received: ${peer.name} has taken the offer back`));
+    });
+    const signal = AbortSignal.any([this.#host.signal, gone.signal]);
+    return await this.#screen.ask(question, { signal });
   }
 
   #report(peer: Peer, result: ReceiveResult, summary: string): void {

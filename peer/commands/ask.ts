@@ -8,17 +8,22 @@ import { connect } from "./connect.ts";
 import { listen } from "./listen.ts";
 
 export async function ask(environment: Environment): Promise<void> {
-  const { host, port } = await askAddress(environment);
+  // One screen for the questions and for the chat after them: what is typed in between is not lost.
+  using screen = Screen.open({ onInterrupt: environment.interrupt });
+  const { host, port } = await askAddress(environment, screen);
   environment.signal.throwIfAborted();
   if (host === "") {
-    return await listen(environment, parseFlags(["--port", port], COMMANDS.listen, "listen"));
+    const words = parseFlags(["--port", port], COMMANDS.listen, "listen");
+    return await listen(environment, words, screen);
   }
   const address = /:\d+$/.test(host) ? host : `${host.includes(":") ? `[${host}]` : host}:${port}`;
-  return await connect(environment, parseFlags([address], COMMANDS.connect, "connect"));
+  return await connect(environment, parseFlags([address], COMMANDS.connect, "connect"), screen);
 }
 
-async function askAddress(environment: Environment): Promise<{ host: string; port: string }> {
-  using screen = Screen.open({ onInterrupt: environment.interrupt });
+async function askAddress(
+  environment: Environment,
+  screen: Screen,
+): Promise<{ host: string; port: string }> {
   if (!screen.interactive) {
     throw new UsageError("Nothing to do: no command was named", {
       hint: "p2p --help shows the commands.",

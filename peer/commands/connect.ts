@@ -12,12 +12,14 @@ import { connectInPlain } from "./plain.ts";
 
 type Arguments = ParsedFlags<typeof COMMANDS.connect>;
 
+/** @param opened the screen, if there is one already: it is closed at the end in any case */
 export async function connect(
   environment: Environment,
   { flags, operands }: Arguments,
+  opened?: Screen,
 ): Promise<void> {
   const address = parseAddress(operands[0]!);
-  using screen = Screen.open({ onInterrupt: environment.interrupt });
+  using screen = opened ?? Screen.open({ onInterrupt: environment.interrupt });
   environment.output.screen = screen;
   if (flags.plain) return await connectInPlain(environment, screen, address);
   const host = await openHost(environment, flags.name);

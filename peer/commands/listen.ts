@@ -16,8 +16,13 @@ import { listenInPlain } from "./plain.ts";
 
 type Arguments = ParsedFlags<typeof COMMANDS.listen>;
 
-export async function listen(environment: Environment, { flags }: Arguments): Promise<void> {
-  using screen = Screen.open({ onInterrupt: environment.interrupt });
+/** @param opened the screen, if there is one already: it is closed at the end in any case */
+export async function listen(
+  environment: Environment,
+  { flags }: Arguments,
+  opened?: Screen,
+): Promise<void> {
+  using screen = opened ?? Screen.open({ onInterrupt: environment.interrupt });
   environment.output.screen = screen;
   if (flags.plain) return await listenInPlain(environment, screen, flags);
   if (flags.stdout) keepStdoutPure(environment.output);

@@ -76,10 +76,9 @@ class Hanging implements AsyncDisposable {
     const hanging = new Hanging();
     hanging.listener = await hanging.listen();
     hanging.proxy = new TamperingProxy(hanging.listener.address);
-    const stalled = hanging.proxy.stallAfter(12 * MEBIBYTE);
+    hanging.proxy.stallAfter(12 * MEBIBYTE);
     hanging.sender = hanging.send(hanging.proxy.address);
     hanging.#started.push(hanging.proxy);
-    await stalled;
     await hanging.listener.until("progress", ({ bytes }) => bytes > 2 * MEBIBYTE);
     return hanging;
   }

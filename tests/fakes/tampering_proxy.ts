@@ -8,8 +8,7 @@ export class TamperingProxy implements AsyncDisposable {
   readonly #open = new Set<Deno.TcpConn>();
   readonly #work: Promise<void>[] = [];
   #stallAfter = Infinity;
-  #stalled = Promise.withResolvers<void>();
-  #released = Promise.withResolvers<void>();
+  readonly #released = Promise.withResolvers<void>();
 
   /** @param target "127.0.0.1:8080" */
   constructor(target: string) {
@@ -21,10 +20,9 @@ export class TamperingProxy implements AsyncDisposable {
     return `127.0.0.1:${this.#listener.addr.port}`;
   }
 
-  /** From so many bytes towards the listener on, no more pass. @returns what resolves when that has come */
-  stallAfter(bytes: number): Promise<void> {
+  /** From so many bytes towards the listener on, no more pass. */
+  stallAfter(bytes: number): void {
     this.#stallAfter = bytes;
-    return this.#stalled.promise;
   }
 
   /** Lets bytes pass again. */
@@ -78,7 +76,6 @@ export class TamperingProxy implements AsyncDisposable {
     const at = (this.flipAt ?? -1) - passed;
     if (at >= 0 && at < bytes.length) bytes[at]! ^= 0x10;
     if (passed < this.#stallAfter) return;
-    this.#stalled.resolve();
     await this.#released.promise;
   }
 }

@@ -63,10 +63,14 @@ export class Tmux implements AsyncDisposable {
     await this.#run("resize-window", "-x", String(columns), "-y", String(rows));
   }
 
-  /** What the terminal shows, without empty lines at its end; with `history` also what scrolled away. */
-  async screen(options: { history?: boolean } = {}): Promise<string> {
+  /**
+   * What the terminal shows, without empty lines at its end; with `history` also what scrolled away, with `colors` also
+   * the sequences that colour it.
+   */
+  async screen(options: { history?: boolean; colors?: boolean } = {}): Promise<string> {
     const from = options.history ? ["-S", "-"] : [];
-    return (await this.#run("capture-pane", "-p", ...from)).trimEnd();
+    const escapes = options.colors ? ["-e"] : [];
+    return (await this.#run("capture-pane", "-p", ...from, ...escapes)).trimEnd();
   }
 
   /**
