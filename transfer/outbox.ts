@@ -2,6 +2,7 @@
  * Gathers messages into slabs: small ones share a write, the data of a large file is read straight into the slab that is
  * handed to the stream, behind the room for its header. A full slab is a whole number of session frames.
  */
+import { freeBytes } from "../protocol/bytes.ts";
 import type { ByteStream } from "../protocol/connection.ts";
 import { MAX_SLABS, MESSAGE_HEADER_BYTES, SLAB_BYTES } from "../protocol/limits.ts";
 import { encodeMessage, writeMessageHeader } from "../protocol/messages.ts";
@@ -84,7 +85,8 @@ export class Outbox {
 
   /** Little data must not keep a whole slab until it is acknowledged. */
   #writeCopy(): void {
-    this.#write(this.#slab.slice(0, this.#used), () => {});
+    const copy = this.#slab.slice(0, this.#used);
+    this.#write(copy, () => freeBytes(copy));
   }
 
   #write(bytes: Uint8Array, release: () => void): void {

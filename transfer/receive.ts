@@ -34,6 +34,7 @@ import {
 import { fileError, freeSpace, syncDirectory, writableFolder } from "./files.ts";
 import { BlockDigester, blockLength } from "./have.ts";
 import { createItem, type Item } from "./item.ts";
+import { Interruption } from "./interruption.ts";
 import { MessageReader } from "./message_reader.ts";
 import { entriesProblem } from "./name.ts";
 import { Outbox } from "./outbox.ts";
@@ -113,7 +114,7 @@ class Receiver implements ClaimOwner {
   readonly #options: ReceiveOptions;
   readonly #reader: MessageReader;
   readonly #outbox: Outbox;
-  readonly #cancelled = Promise.withResolvers<never>();
+  readonly #cancelled = new Interruption();
   readonly #result: ReceiveResult = {
     accepted: false,
     items: [],
@@ -136,7 +137,6 @@ class Receiver implements ClaimOwner {
       streamed: new Set([FileMessage.data]),
     });
     this.#outbox = new Outbox(stream, () => {});
-    this.#cancelled.promise.catch(() => {});
   }
 
   get from(): string {
@@ -173,7 +173,7 @@ class Receiver implements ClaimOwner {
 
   #stop(reason: unknown): void {
     this.#stopped ??= { reason };
-    this.#cancelled.reject(reason);
+    this.#cancelled.interrupt(reason);
     this.#outbox.fail(reason);
     this.#stream.reset(ResetCode.cancelled);
   }
@@ -189,7 +189,7 @@ class Receiver implements ClaimOwner {
     await this.#readOffer();
     const stream = this.#checkOffer();
     if (!stream) writableFolder(this.#options.folder);
-    const decision = await this.#orCancelled(this.#options.decide({
+    const decision = await this.#cancelled.race(this.#options.decide({
       entries: this.#entries,
       files: this.#entries.filter(hasBody).length,
       total: this.#total,
@@ -212,10 +212,6 @@ class Receiver implements ClaimOwner {
     );
     await this.#outbox.drain();
     await this.#stream.finish();
-  }
-
-  async #orCancelled<T>(promise: Promise<T>): Promise<T> {
-    return await Promise.race([promise, this.#cancelled.promise]);
   }
 
   async #next(): Promise<Message> {
@@ -280,7 +276,7 @@ class Receiver implements ClaimOwner {
     let message = await this.#next();
     for (; message.type === FileMessage.data; message = await this.#next()) {
       checkData(message);
-      await this.#orCancelled(writeAll(stdout!, message.body));
+      await this.#cancelled.race(writeAll(stdout!, message.body));
       this.#result.bytes += message.body.length;
       onProgress?.({ bytes: this.#result.bytes, total: undefined, resumedBytes: 0, file });
     }
@@ -294,7 +290,7 @@ class Receiver implements ClaimOwner {
     const folder = writableFolder(decision.folder ?? this.#options.folder);
     const mode = decision.conflict ?? this.#options.conflict;
     const ask = this.#options.askConflict ?? (() => Promise.resolve("rename" as const));
-    const plans = await this.#orCancelled(planItems(this.#entries, folder, mode, ask));
+    const plans = await this.#cancelled.race(planItems(this.#entries, folder, mode, ask));
     const items = await this.#createItems(plans, folder);
     this.#checkSpace(items, folder);
     const offered = await this.#tellWhatIsHere(plans, items);

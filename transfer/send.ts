@@ -22,6 +22,7 @@ import {
 } from "../protocol/offer.ts";
 import { closeGently, within } from "./close.ts";
 import { BlockDigester, HaveComparer } from "./have.ts";
+import { Interruption } from "./interruption.ts";
 import { MessageReader } from "./message_reader.ts";
 import { Outbox } from "./outbox.ts";
 import type { Progress, TransferItem } from "./progress.ts";
@@ -70,8 +71,8 @@ class Sender {
   readonly #options: SendOptions;
   readonly #reader: MessageReader;
   readonly #outbox: Outbox;
-  /** Rejects when the transfer is over before its end. */
-  readonly #broken = Promise.withResolvers<never>();
+  /** Comes when the transfer is over before its end. */
+  readonly #broken = new Interruption();
   readonly #skipped = new Set<number>();
   /** Per entry, the bytes that the other side has already. */
   readonly #agreed = new Map<number, number>();
@@ -88,7 +89,6 @@ class Sender {
     this.#total = sources.total;
     this.#reader = new MessageReader(stream, receiverMessageLimit);
     this.#outbox = new Outbox(stream, (bytes) => this.#advance(bytes));
-    this.#broken.promise.catch(() => {});
   }
 
   async run(): Promise<SendResult> {
@@ -112,7 +112,7 @@ class Sender {
   /** Ends everything that is under way. Without effect on a stream that has ended. */
   #break(error: unknown): void {
     const failed = error instanceof ProtocolError || !(error instanceof P2pError);
-    this.#broken.reject(error);
+    this.#broken.interrupt(error);
     this.#outbox.fail(error);
     this.#stream.reset(
       failed && !this.#options.signal?.aborted ? ResetCode.failed : ResetCode.cancelled,
@@ -227,7 +227,7 @@ class Sender {
     await this.#outbox.flush();
     for (;;) {
       const room = await this.#outbox.room();
-      const count = await Promise.race([stdin.read(room), this.#broken.promise]);
+      const count = await this.#broken.race(stdin.read(room));
       if (count === null) return;
       if (count === 0) continue;
       this.#streamedBytes += count;

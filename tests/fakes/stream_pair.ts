@@ -1,5 +1,5 @@
 /** Two ByteStreams joined in memory: what one writes the other reads, with a bounded window. */
-import { type ByteStream, type ResetCode } from "../../protocol/connection.ts";
+import type { ByteStream, ResetCode } from "../../protocol/connection.ts";
 import { StreamResetError } from "../../protocol/errors.ts";
 
 export interface StreamPairOptions {
