@@ -67,7 +67,7 @@ export const SLAB_BYTES = 16 * MAX_PAYLOAD_BYTES;
 /** Writes of file data that a sender holds until they are acknowledged. */
 export const MAX_SLABS = 24;
 /** Bytes of a file that are read or written at a time on the disk. */
-export const DISK_BYTES = 1_048_576;
+export const DISK_BYTES = 262_144;
 /** Files that are synchronised with the disk at once. */
 export const SYNC_LANES = 32;
 /** Bytes that a receiver leaves free on the disk. */
