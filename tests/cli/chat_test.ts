@@ -38,6 +38,24 @@ Deno.test("connect delivers 1,000 piped lines in order before it ends with 0", a
   assertEquals(listener.stdout.lines, lines.map((line) => `pipe: ${line}`));
 });
 
+Deno.test("listen --once and connect show 100,000 lines to the last one before they end", async () => {
+  const lines = Array.from({ length: 100_000 }, (_, index) => `line ${index}`);
+  await using alice = await Program.listen(["--name", "alice", "--once"]);
+  await using bob = Program.start(["connect", alice.address, "--name", "bob"]);
+  await alice.says("Connected to bob");
+  await alice.write(`${lines.join("\n")}\n/quit\n`);
+  const [listened, connected] = await Promise.all([alice.finished(), bob.finished()]);
+  assertEquals([listened.code, connected.code], [0, 0]);
+  assert(connected.stdout === lines.map((line) => `alice: ${line}\n`).join(""));
+
+  await using carol = await Program.listen(["--name", "carol", "--once"]);
+  const words = ["connect", carol.address, "--name", "bob"];
+  assertEquals((await Program.run(words, { input: lines.join("\n") })).code, 0);
+  const { code, stdout } = await carol.finished();
+  assertEquals(code, 0);
+  assert(stdout === lines.map((line) => `bob: ${line}\n`).join(""));
+});
+
 Deno.test("listen goes on listening when its standard input has ended", async () => {
   await using listener = await Program.listen();
   await listener.endInput();
