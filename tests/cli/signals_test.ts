@@ -138,14 +138,22 @@ Deno.test("SIGINT stops listen with 130 in the middle of a file; sent again, it 
 });
 
 Deno.test("a second SIGINT ends at once what the first one has begun to end", async () => {
+  // The end that is cut short takes a second: a machine that is busy for so long makes another try worth while.
+  let atOnce = false;
+  for (let tries = 0; tries < 4 && !atOnce; tries++) atOnce = await secondSignalIsFirst();
+  assert(atOnce);
+});
+
+/** Whether the second signal ended send before the end that the first one began was complete, which would say so. */
+async function secondSignalIsFirst(): Promise<boolean> {
   await using hanging = await Hanging.begin();
   hanging.sender.kill("SIGINT");
   await hanging.sender.says("What has arrived is kept");
   hanging.sender.kill("SIGINT");
   const { code, stderr } = await hanging.sender.finished();
   assertEquals(code, 130);
-  assert(!stderr.includes("Interrupted"), stderr);
-});
+  return !stderr.includes("Interrupted");
+}
 
 Deno.test("listen ends without a word when the reader of its standard output has gone", async () => {
   await using alice = await Program.listen([], { before: ["sh", "-c", '"$@" | head -n 1', "sh"] });
