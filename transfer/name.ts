@@ -7,7 +7,11 @@ import { type Entry, EntryKind } from "../protocol/offer.ts";
 export const PART_SUFFIX = ".p2p-part";
 export const STATE_SUFFIX = ".p2p-state";
 
-const FORBIDDEN = /[\\:<>"|?*]/;
+const FORBIDDEN = new Map([
+  ["\\", "has a backslash"],
+  [":", "has a colon"],
+  ...Array.from('<>"|?*', (sign) => [sign, `has the sign ${sign}`] as const),
+]);
 const CONTROL = /\p{Cc}/u;
 const RESERVED = /^(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])$/i;
 
@@ -24,8 +28,7 @@ export function partProblem(part: string): string | undefined {
   if (part === "." || part === "..") return `has the part ${part}`;
   if (!part.isWellFormed()) return "is not Unicode";
   if (CONTROL.test(part)) return "has a control character";
-  const sign = FORBIDDEN.exec(part)?.[0];
-  if (sign !== undefined) return signProblem(sign);
+  for (const [sign, problem] of FORBIDDEN) if (part.includes(sign)) return problem;
   if (part.endsWith(".") || part.endsWith(" ")) return "ends in a dot or space";
   if (RESERVED.test(part.split(".", 1)[0]!.trimEnd())) return "is reserved on Windows";
   const folded = foldPath(part);
@@ -34,11 +37,6 @@ export function partProblem(part: string): string | undefined {
   }
   if (encodeText(part).length > MAX_PART_BYTES) return "has a part that is too long";
   return undefined;
-}
-
-function signProblem(sign: string): string {
-  if (sign === "\\") return "has a backslash";
-  return sign === ":" ? "has a colon" : `has the sign ${sign}`;
 }
 
 /** What is wrong with a path taken by itself, or undefined. */
