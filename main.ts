@@ -1,7 +1,7 @@
 #!/usr/bin/env -S deno run --allow-net --allow-read --allow-write --allow-env --allow-sys
 /**
- * The program: finds the command, runs it, turns signals into an end and errors into words and an exit code. Commands are loaded when they
- * are asked for, so that `--help` answers at once.
+ * The program: finds the command, runs it, turns signals into an end and errors into words and an
+ * exit code. Commands are loaded when they are asked for, so that `--help` answers at once.
  */
 import type { Invocation } from "./peer/args.ts";
 import { parseCommandLine } from "./peer/args.ts";

@@ -36,7 +36,10 @@ export function formatAddress(address: Address): string {
   return `${host}:${address.port}`;
 }
 
-/** Whether an IP address is of a private, link-local or loopback network: then the peer is on this network. */
+/**
+ * Whether an IP address is of a private, link-local or loopback network: then the peer is on this
+ * network.
+ */
 export function isLocal(ip: string): boolean {
   const address = ip.toLowerCase();
   return /^(127|10)\./.test(address) || /^192\.168\./.test(address) ||

@@ -1,11 +1,15 @@
 /**
- * The command line: what each command takes, declared once. `parseCommandLine` turns words into values or into a
- * UsageError that names the nearest right word. Nothing heavy is imported here: `--help` passes through.
+ * The command line: what each command takes, declared once. `parseCommandLine` turns words into
+ * values or into a UsageError that names the nearest right word. Nothing heavy is imported here:
+ * `--help` passes through.
  */
 import { parseArgs } from "node:util";
 import { UsageError } from "../protocol/errors.ts";
 
-/** What a flag takes: nothing, a text, texts (may be repeated), a port from 0 to 65535, or one of `choices`. */
+/**
+ * What a flag takes: nothing, a text, texts (may be repeated), a port from 0 to 65535, or one of
+ * `choices`.
+ */
 export type FlagSpec =
   | { readonly kind: "boolean" }
   | { readonly kind: "string"; readonly required?: true }
@@ -79,7 +83,9 @@ type FlagValue<F extends FlagSpec> = F extends { kind: "boolean" } ? boolean
   : F extends { required: true } ? string
   : string | undefined;
 
-/** The values of a command's flags. A flag that was not given is false, undefined or an empty list. */
+/**
+ * The values of a command's flags. A flag that was not given is false, undefined or an empty list.
+ */
 export type Flags<S extends CommandSpec> = {
   -readonly [K in keyof S["flags"]]: FlagValue<S["flags"][K]>;
 };
@@ -186,7 +192,10 @@ function switchOf(token: OptionToken): true {
   });
 }
 
-/** A word that begins like a flag is not a value: `--file --quiet` is a forgotten path, not a strange one. */
+/**
+ * A word that begins like a flag is not a value: `--file --quiet` is a forgotten path, not a
+ * strange one.
+ */
 function textOf(token: OptionToken, command: string): string {
   const { rawName, value, inlineValue } = token;
   const flagLike = !inlineValue && value !== undefined && value.length > 1 && value.startsWith("-");
@@ -267,7 +276,9 @@ function unknownFlag(rawName: string, spec: CommandSpec, command: string): Usage
   });
 }
 
-/** The candidate that differs from the word by the fewest slips, if those are few for its length. */
+/**
+ * The candidate that differs from the word by the fewest slips, if those are few for its length.
+ */
 function nearest(word: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;
   let fewest = Math.max(1, Math.floor(word.length / 3)) + 1;
@@ -278,7 +289,9 @@ function nearest(word: string, candidates: readonly string[]): string | undefine
   return best;
 }
 
-/** Optimal string alignment distance: letters added, left out, changed, or two neighbours swapped. */
+/**
+ * Optimal string alignment distance: letters added, left out, changed, or two neighbours swapped.
+ */
 function countSlips(from: string, to: string): number {
   const rows = [Array.from({ length: to.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= from.length; i++) {

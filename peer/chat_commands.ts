@@ -22,7 +22,9 @@ const HELP = [
 /** What becomes of the chat after a line. */
 export type AfterLine = "go on" | "quit";
 
-/** Says the line, or does what it commands. Errors of commands are told and leave the chat as it is. */
+/**
+ * Says the line, or does what it commands. Errors of commands are told and leave the chat as it is.
+ */
 export async function takeLine(host: Host, room: Room, line: string): Promise<AfterLine> {
   if (!line.startsWith("/") || line.startsWith("//")) {
     if (line !== "") await room.say(line.startsWith("//") ? line.slice(1) : line);
@@ -80,7 +82,10 @@ async function sendToAll(host: Host, room: Room, argument: string): Promise<void
   }
 }
 
-/** A path as people type it: quotes around it, or a tilde for their home, as they are used to from a shell. */
+/**
+ * A path as people type it: quotes around it, or a tilde for their home, as they are used to from a
+ * shell.
+ */
 function localPath(text: string): string {
   const path = /^(["'])(.*)\1$/s.exec(text)?.[2] ?? text;
   const home = Deno.env.get("HOME") ?? Deno.env.get("USERPROFILE");

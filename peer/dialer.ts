@@ -101,7 +101,9 @@ async function dialSecure(
   }
 }
 
-/** Who does not speak as we do is most likely not whom the user meant: the error shows the address. */
+/**
+ * Who does not speak as we do is most likely not whom the user meant: the error shows the address.
+ */
 function withAddress(error: unknown, where: string): unknown {
   if (!(error instanceof ProtocolError) || error.message.includes(where)) return error;
   const state = error.message.slice(0, 1).toLowerCase() + error.message.slice(1);

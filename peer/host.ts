@@ -30,7 +30,8 @@ export interface Host extends Environment {
 
 /**
  * Loads, or on first use makes, what the command needs to meet peers.
- * @param name as given with --name; else P2P_NAME, else the user's name and a piece of the fingerprint
+ * @param name as given with --name; else P2P_NAME, else the user's name and a piece of the
+ *   fingerprint
  * @throws {UsageError} if the name cannot be one
  * @throws {FileError} if the configuration folder cannot be used
  */

@@ -34,7 +34,8 @@ interface Line {
 
 /**
  * Trust on first use: which key each name had when it was first met. The file `known_peers` holds a
- * line per peer, `name TAB key in base64 TAB day`; a name that stands there more than once has more than one good key.
+ * line per peer, `name TAB key in base64 TAB day`; a name that stands there more than once has more
+ * than one good key.
  *
  * Every call reads the file anew, since other processes write to it as well. They take turns by a
  * lock beside it; who only reads needs none, for the file is appended to or replaced as a whole.
@@ -53,7 +54,9 @@ export class KnownPeers {
     this.#now = options.now ?? (() => new Date());
   }
 
-  /** What was wrong with lines when the file was last read. Such lines count for nothing, but stay. */
+  /**
+   * What was wrong with lines when the file was last read. Such lines count for nothing, but stay.
+   */
   get warnings(): readonly string[] {
     return this.#warnings;
   }

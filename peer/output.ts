@@ -1,6 +1,7 @@
 /**
- * All that the program prints. Standard output carries data: chat lines, or events with `--json`. Everything said to people
- * goes to standard error. What is passed here may come from anywhere: it is escaped here, line by line.
+ * All that the program prints. Standard output carries data: chat lines, or events with `--json`.
+ * Everything said to people goes to standard error. What is passed here may come from anywhere: it
+ * is escaped here, line by line.
  */
 import type { Description } from "./words.ts";
 import { escapeText } from "./terminal/escape.ts";
@@ -52,7 +53,9 @@ export class Output {
     stdout.onClosed = options.onStdoutClosed;
   }
 
-  /** `{"event": name, …fields}` with `--json`, else nothing. Fields that are undefined are left out. */
+  /**
+   * `{"event": name, …fields}` with `--json`, else nothing. Fields that are undefined are left out.
+   */
   event(name: string, fields: Readonly<Record<string, unknown>> = {}): void {
     if (!this.json) return;
     const text = JSON.stringify({ event: name, ...fields });
@@ -69,7 +72,9 @@ export class Output {
     this.#printLines(lines, YELLOW);
   }
 
-  /** Says on standard error what went wrong and what to try next; an event as well with `--json`. */
+  /**
+   * Says on standard error what went wrong and what to try next; an event as well with `--json`.
+   */
   error(description: Description): void {
     const { code, message, hint, stack } = description;
     this.event("error", { code, message, hint });

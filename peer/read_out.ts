@@ -2,8 +2,8 @@ import type { Connection } from "../protocol/connection.ts";
 import { UnreachableError } from "../protocol/errors.ts";
 
 /**
- * Reads and drops what still comes, until the other side has closed: closing before, with bytes unread, could take back what
- * was said last.
+ * Reads and drops what still comes, until the other side has closed: closing before, with bytes
+ * unread, could take back what was said last.
  * @returns whether it has closed; false if what comes cannot be read
  */
 export async function readOut(connection: Connection): Promise<boolean> {

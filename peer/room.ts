@@ -1,6 +1,6 @@
 /**
- * The people who are here: sessions with their chat, what they say and send, and what is said to them. `listen` and `connect` both hold
- * a room; once connected they are equal.
+ * The people who are here: sessions with their chat, what they say and send, and what is said to
+ * them. `listen` and `connect` both hold a room; once connected they are equal.
  */
 import { CHAT_KIND } from "../protocol/chat.ts";
 import { type ByteStream, ResetCode } from "../protocol/connection.ts";
@@ -19,7 +19,10 @@ export interface Peer {
   session: Session;
   /** Undefined for somebody who came only to send files. */
   chat: Chat | undefined;
-  /** Whether the arrival was told: when there is a first stream, so that what is said from then on reaches them. */
+  /**
+   * Whether the arrival was told: when there is a first stream, so that what is said from then on
+   * reaches them.
+   */
   here: boolean;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Encryption as a wrapper: `secure(connection)` runs preface and Noise handshake and returns another Connection, whose
- * bytes are authentic and whose other end's key is known. protocol/README.md, sections 1 to 4.
+ * Encryption as a wrapper: `secure(connection)` runs preface and Noise handshake and returns
+ * another Connection, whose bytes are authentic and whose other end's key is known.
+ * protocol/README.md, sections 1 to 4.
  */
 import { equalBytes } from "../protocol/bytes.ts";
 import type { Connection, Path } from "../protocol/connection.ts";
@@ -33,8 +34,8 @@ export interface SecureOptions {
   /** Our static key. */
   identity: KeyPair;
   /**
-   * Called with the other side's static key as soon as it is proven; the initiator has not yet shown its own then.
-   * What it throws ends the handshake.
+   * Called with the other side's static key as soon as it is proven; the initiator has not yet
+   * shown its own then. What it throws ends the handshake.
    */
   checkKey?: (publicKey: Uint8Array) => void | Promise<void>;
   clock?: Clock;
@@ -62,7 +63,10 @@ export function secureInitiator(
   });
 }
 
-/** Makes a connection that was accepted secure. `received` holds what was already read of it, its preface line included. */
+/**
+ * Makes a connection that was accepted secure. `received` holds what was already read of it, its
+ * preface line included.
+ */
 export function secureResponder(
   connection: Connection,
   received: ReceiveBuffer,
@@ -183,7 +187,10 @@ class HandshakeWire {
   }
 }
 
-/** What does not begin as a preface does is no peer of ours: said at once, not when a line would be complete. */
+/**
+ * What does not begin as a preface does is no peer of ours: said at once, not when a line would be
+ * complete.
+ */
 function refuseStrangers(bytes: Uint8Array): void {
   const magic = SESSION_PREFACE.subarray(0, 4);
   const length = Math.min(bytes.length, magic.length);
@@ -285,15 +292,18 @@ export class SecureConnection implements Connection {
     }
   }
 
-  /** Without it, what is left to do would fail for want of a key, as if the other side had done wrong. */
+  /**
+   * Without it, what is left to do would fail for want of a key, as if the other side had done
+   * wrong.
+   */
   #throwIfClosed(): void {
     if (this.#closed) throw new UnreachableError("Connection not usable: it was closed");
   }
 }
 
 /**
- * Packs parts into records. A part that a record can hold is not cut: it arrives in one piece, and the other side need
- * not join it.
+ * Packs parts into records. A part that a record can hold is not cut: it arrives in one piece, and
+ * the other side need not join it.
  */
 function* intoRecords(parts: Uint8Array[]): Generator<Uint8Array[]> {
   let record: Uint8Array[] = [];

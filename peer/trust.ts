@@ -1,6 +1,6 @@
 /**
- * Trust on first use: whom a key belongs to is remembered when it is first met, under the peer's name and under the address that was
- * dialled, and must be the same ever after.
+ * Trust on first use: whom a key belongs to is remembered when it is first met, under the peer's
+ * name and under the address that was dialled, and must be the same ever after.
  */
 import { type Acquaintance, changedKeyError, type KnownPeers } from "./known_peers.ts";
 

@@ -1,4 +1,7 @@
-/** What `--help` prints: one literal text for the program and one for each command, each ending in examples. */
+/**
+ * What `--help` prints: one literal text for the program and one for each command, each ending in
+ * examples.
+ */
 import type { CommandName } from "./args.ts";
 
 /** The help of the program, or of one command. Ends with a newline. */

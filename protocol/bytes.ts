@@ -32,7 +32,10 @@ export function concatBytes(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   return joined;
 }
 
-/** Reads fields from the front of a message. Every method throws a ProtocolError where the message is too short. */
+/**
+ * Reads fields from the front of a message. Every method throws a ProtocolError where the message
+ * is too short.
+ */
 export class ByteReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -161,7 +164,9 @@ export class ByteWriter {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Makes room, which may replace the array and its view: so it comes before they are looked at. */
+  /**
+   * Makes room, which may replace the array and its view: so it comes before they are looked at.
+   */
   #reserve(length: number): number {
     const start = this.#length;
     this.#length += length;
@@ -177,17 +182,23 @@ export class ByteWriter {
   }
 }
 
-/** Whether two arrays hold the same bytes. Not for secrets: its time depends on where they differ. */
+/**
+ * Whether two arrays hold the same bytes. Not for secrets: its time depends on where they differ.
+ */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
-/** Below this, arrays may share a buffer with others (node:buffer's pool), and are not worth the call. */
+/**
+ * Below this, arrays may share a buffer with others (node:buffer's pool), and are not worth the
+ * call.
+ */
 const FREE_FROM_BYTES = 16_384;
 
 /**
- * Gives a large array's memory back at once. Left to the garbage collector, the arrays of a large file cost a quarter of its sender's CPU
- * time and tens of megabytes. The array must be the only view of its buffer that is still used; it is empty afterwards.
+ * Gives a large array's memory back at once. Left to the garbage collector, the arrays of a large
+ * file cost a quarter of its sender's CPU time and tens of megabytes. The array must be the only
+ * view of its buffer that is still used; it is empty afterwards.
  */
 export function freeBytes(bytes: Uint8Array): void {
   if (bytes.length >= FREE_FROM_BYTES && bytes.buffer instanceof ArrayBuffer) {

@@ -1,4 +1,7 @@
-/** Messages of a chat stream (README.md, section 8): type, length, then the line or the name as UTF-8. */
+/**
+ * Messages of a chat stream (README.md, section 8): type, length, then the line or the name as
+ * UTF-8.
+ */
 import { decodeText, encodeText } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import { MAX_CHAT_BYTES } from "./limits.ts";

@@ -1,15 +1,18 @@
 /**
  * The two shapes that everything stands on. A Connection is an ordered byte stream to one peer and
- * nothing more, whichever network carries it; a ByteStream is one of the many that a session yields.
+ * nothing more, whichever network carries it; a ByteStream is one of the many that a session
+ * yields.
  *
- * They are not WHATWG streams: on Deno those cost more than twice the time for a large file (1.5 s against 3.6 s for 1 GiB),
- * and they cannot hand a buffer back.
+ * They are not WHATWG streams: on Deno those cost more than twice the time for a large file (1.5 s
+ * against 3.6 s for 1 GiB), and they cannot hand a buffer back.
  */
 
 /** How the bytes travel, best first. */
 export type Path = "lan" | "direct" | "punched" | "relayed";
 
-/** An ordered byte stream to one peer. Closing is idempotent and ends reads and writes under way. */
+/**
+ * An ordered byte stream to one peer. Closing is idempotent and ends reads and writes under way.
+ */
 export interface Connection extends AsyncDisposable {
   /** What carries it: "tcp", "memory", "secure tcp" … for people who debug. */
   readonly carrier: string;
@@ -18,8 +21,8 @@ export interface Connection extends AsyncDisposable {
   readonly remote: string;
 
   /**
-   * The next bytes, or null after the other side closed its direction.
-   * With `into` (at least one byte), the bytes are placed at its start and the filled part is returned. Without, they are
+   * The next bytes, or null after the other side closed its direction. With `into` (at least one
+   * byte), the bytes are placed at its start and the filled part is returned. Without, they are
    * fresh and belong to the caller. One read at a time.
    * @throws {UnreachableError} if the connection broke or was closed
    * @throws {ProtocolError} if what arrived is not what this connection carries
@@ -27,7 +30,8 @@ export interface Connection extends AsyncDisposable {
   read(into?: Uint8Array): Promise<Uint8Array | null>;
 
   /**
-   * Sends the parts one behind the other; resolves when the carrier took them. The parts must not change until then. One write at a time.
+   * Sends the parts one behind the other; resolves when the carrier took them. The parts must not
+   * change until then. One write at a time.
    * @throws {UnreachableError} if the connection broke or was closed
    */
   write(...parts: Uint8Array[]): Promise<void>;
@@ -50,23 +54,25 @@ export interface ByteStream {
   readonly kind: string;
 
   /**
-   * The next bytes, or null after the other side finished. They are fresh, the caller's, and the only view of their buffer, so that the
-   * caller may `freeBytes` them. One read at a time.
-   * Reading is what lets the other side send more.
+   * The next bytes, or null after the other side finished. They are fresh, the caller's, and the
+   * only view of their buffer, so that the caller may `freeBytes` them. One read at a time. Reading
+   * is what lets the other side send more.
    * @throws {StreamResetError} if the other side reset the stream
    * @throws {P2pError} what ended the session, if it ended
    */
   read(): Promise<Uint8Array | null>;
 
   /**
-   * Queues the bytes; resolves when all of them fit the other side's window and were handed to the connection.
-   * They must not change until `released` is called, which happens once, when the other side has acknowledged them or
-   * the stream or session is over. One write at a time.
+   * Queues the bytes; resolves when all of them fit the other side's window and were handed to the
+   * connection. They must not change until `released` is called, which happens once, when the other
+   * side has acknowledged them or the stream or session is over. One write at a time.
    * @throws as `read`
    */
   write(bytes: Uint8Array, released?: () => void): Promise<void>;
 
-  /** Says that no more will be written; resolves when the other side has acknowledged everything. */
+  /**
+   * Says that no more will be written; resolves when the other side has acknowledged everything.
+   */
   finish(): Promise<void>;
 
   /** Ends both directions at once. Idempotent; without effect on a stream that has ended. */

@@ -1,6 +1,7 @@
 /**
- * The errors that somebody decides on. Messages read "action, colon, state", are capitalised and have
- * no final period; `hint` is the next thing to try. `main.ts` alone turns them into words and exit codes.
+ * The errors that somebody decides on. Messages read "action, colon, state", are capitalised and
+ * have no final period; `hint` is the next thing to try. `main.ts` alone turns them into words and
+ * exit codes.
  */
 
 /** What `--json` calls an error, and what decides the exit code. */
@@ -47,7 +48,9 @@ export class UnreachableError extends P2pError {
   override readonly code = "unreachable";
 }
 
-/** The other side sent something that the protocol does not allow, or that was altered on the way. */
+/**
+ * The other side sent something that the protocol does not allow, or that was altered on the way.
+ */
 export class ProtocolError extends P2pError {
   override readonly code = "protocol";
 }

@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 
 const base32Letters = "abcdefghijklmnopqrstuvwxyz234567";
-/** 80 bits: making another key with the same fingerprint is out of reach, reading it aloud is not. */
+/**
+ * 80 bits: making another key with the same fingerprint is out of reach, reading it aloud is not.
+ */
 const LETTERS = 16;
 
 /** A public key as people compare it: "abcd-efgh-ijkl-mnop" (README.md, section 9). */

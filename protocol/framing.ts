@@ -1,6 +1,7 @@
 /**
- * The two framings, over one receive buffer: newline-delimited (preface, plain chat) and length-prefixed
- * (all that is encrypted). Incremental; a limit is checked before the bytes it speaks of are buffered.
+ * The two framings, over one receive buffer: newline-delimited (preface, plain chat) and
+ * length-prefixed (all that is encrypted). Incremental; a limit is checked before the bytes it
+ * speaks of are buffered.
  *
  *     line                         frame
  *     offset  size                 offset  size
@@ -23,8 +24,9 @@ export function writeFrameHeader(into: Uint8Array, offset: number, length: numbe
 }
 
 /**
- * Bytes received and not yet taken. A connection reads into `space()`; whoever understands the bytes takes lines or frames
- * from the front. What is taken is a view, valid until `space()` is next called.
+ * Bytes received and not yet taken. A connection reads into `space()`; whoever understands the
+ * bytes takes lines or frames from the front. What is taken is a view, valid until `space()` is
+ * next called.
  */
 export class ReceiveBuffer {
   #bytes: Uint8Array<ArrayBuffer>;
@@ -43,7 +45,10 @@ export class ReceiveBuffer {
     return this.#end - this.#start;
   }
 
-  /** Room for the next bytes, at least one. Moves what is pending to the front when the room behind it is short. */
+  /**
+   * Room for the next bytes, at least one. Moves what is pending to the front when the room behind
+   * it is short.
+   */
   space(): Uint8Array<ArrayBuffer> {
     if (this.#start === this.#end) this.#moveToFront();
     else if (this.#bytes.length - this.#end < this.#bytes.length / 4) {

@@ -1,4 +1,7 @@
-/** What has arrived on a stream and is not yet read. Small payloads share an array, so that many of them cost no more than their bytes. */
+/**
+ * What has arrived on a stream and is not yet read. Small payloads share an array, so that many of
+ * them cost no more than their bytes.
+ */
 const SMALL_BYTES = 1_024;
 const SHARED_BYTES = 16_384;
 

@@ -72,7 +72,9 @@ export const DISK_BYTES = 262_144;
 export const SYNC_LANES = 32;
 /** Bytes that a receiver leaves free on the disk. */
 export const DISK_RESERVE_BYTES = 4 * 1_048_576;
-/** Milliseconds that the other side has to notice a REFUSE or an ABORT before the stream is reset. */
+/**
+ * Milliseconds that the other side has to notice a REFUSE or an ABORT before the stream is reset.
+ */
 export const DRAIN_TIMEOUT_MS = 5_000;
 
 /** Milliseconds for preface and handshake. */

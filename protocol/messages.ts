@@ -16,7 +16,10 @@ const NO_BYTES = new Uint8Array(0);
 /** A message, or a piece of one whose type is streamed. */
 export interface Message {
   readonly type: number;
-  /** The body; of a streamed type, the next piece of it. A view of what was pushed where that is possible. */
+  /**
+   * The body; of a streamed type, the next piece of it. A view of what was pushed where that is
+   * possible.
+   */
   readonly body: Uint8Array;
   /** Bytes of the body that follow in later pieces; 0 if the type is not streamed. */
   readonly remaining: number;
@@ -158,7 +161,10 @@ export class MessageDecoder {
     return { type, body, remaining: 0 };
   }
 
-  /** Appends to the body under way, whose array grows with what arrives and not with what is announced. */
+  /**
+   * Appends to the body under way, whose array grows with what arrives and not with what is
+   * announced.
+   */
   #assemble(bytes: Uint8Array, length: number): void {
     const needed = this.#taken + bytes.length;
     if (needed > (this.#body?.length ?? 0)) {

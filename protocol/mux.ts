@@ -1,6 +1,6 @@
 /**
- * The stream multiplexer: pure, frames in and frames out. Flow control is per stream (yamux's design); which stream sends next
- * is decided here: urgent ones first, the others in turn.
+ * The stream multiplexer: pure, frames in and frames out. Flow control is per stream (yamux's
+ * design); which stream sends next is decided here: urgent ones first, the others in turn.
  *
  *     a stream, seen from one side
  *
@@ -40,7 +40,9 @@ export type Priority = "urgent" | "bulk";
 
 /** Credit that a sender may hold: grants beyond it are an error, so that the sum stays exact. */
 const MAX_CREDIT_BYTES = 2 ** 31;
-/** Control frames that may wait to be sent: a peer that provokes more and does not read is cut off. */
+/**
+ * Control frames that may wait to be sent: a peer that provokes more and does not read is cut off.
+ */
 const MAX_CONTROL_FRAMES = 4_096;
 
 /** Whoever drives the mux is told of these. */
@@ -247,8 +249,8 @@ export class Mux {
   }
 
   /**
-   * Tops the other side's allowance up. A reader that had emptied the inbox is faster than the window lets the sender be:
-   * the window doubles, while the budget for that lasts.
+   * Tops the other side's allowance up. A reader that had emptied the inbox is faster than the
+   * window lets the sender be: the window doubles, while the budget for that lasts.
    */
   #grant(stream: MuxStream): void {
     const wanted = Math.min(MAX_WINDOW_BYTES, stream.window * 2) - stream.window;

@@ -7,7 +7,8 @@ export type CheckedName =
   | { readonly name?: undefined; readonly problem: string };
 
 // Control characters; those that show nothing, or that turn what follows around (bidi); line and
-// paragraph separators; halves of surrogate pairs; the Braille blank, which no property tells apart.
+// paragraph separators; halves of surrogate pairs; the Braille blank, which no property tells
+// apart.
 const unseen =
   /[\p{Control}\p{Format}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\p{Surrogate}\u2800]/u;
 const spaceAtEnd = /^\s|\s$/u;

@@ -1,4 +1,7 @@
-/** What is to be sent on a stream: bytes are cut into payloads, small ones joined, large ones sent without a copy. */
+/**
+ * What is to be sent on a stream: bytes are cut into payloads, small ones joined, large ones sent
+ * without a copy.
+ */
 import { concatBytes } from "./bytes.ts";
 import { MAX_PAYLOAD_BYTES } from "./limits.ts";
 
@@ -8,7 +11,10 @@ const JOIN_BELOW_BYTES = 8_192;
 interface Pending {
   bytes: Uint8Array;
   released: (() => void) | undefined;
-  /** Whether a part of it was taken already, as a view: then the rest must not be released before it. */
+  /**
+   * Whether a part of it was taken already, as a view: then the rest must not be released before
+   * it.
+   */
   begun: boolean;
 }
 
@@ -61,7 +67,10 @@ export class Outbox {
     return { bytes, released: undefined };
   }
 
-  /** Joins as many whole small writes as fit, if there are two: a copy, so that they are released at once. */
+  /**
+   * Joins as many whole small writes as fit, if there are two: a copy, so that they are released at
+   * once.
+   */
   #takeJoined(most: number): Payload {
     let count = 0;
     for (let size = 0; count < this.#queue.length; count++) {

@@ -1,10 +1,12 @@
 /**
- * How much may be under way and unacknowledged: about what the path carries in a quarter of a second more than a round trip. Without
- * it a film fills megabytes of send buffer in the system, and a chat line written behind it waits for seconds on a slow line.
+ * How much may be under way and unacknowledged: about what the path carries in a quarter of a
+ * second more than a round trip. Without it a film fills megabytes of send buffer in the system,
+ * and a chat line written behind it waits for seconds on a slow line.
  *
- * The idea is BBR's (Cardwell et al., 2016): the highest recent delivery rate times the lowest round trip, here with room to
- * spare, since TCP below does the real congestion control. As there, the lowest round trip is measured anew from time to time
- * with little under way: the queue that is let grow would otherwise become part of it, and grow again on top, without end.
+ * The idea is BBR's (Cardwell et al., 2016): the highest recent delivery rate times the lowest
+ * round trip, here with room to spare, since TCP below does the real congestion control. As there,
+ * the lowest round trip is measured anew from time to time with little under way: the queue that is
+ * let grow would otherwise become part of it, and grow again on top, without end.
  */
 import type { AckSample } from "./send_log.ts";
 
@@ -12,7 +14,10 @@ import type { AckSample } from "./send_log.ts";
 export const MIN_IN_FLIGHT_BYTES = 262_144;
 /** Bytes under way at the most: bounds what is kept to be sent again. */
 export const MAX_IN_FLIGHT_BYTES = 16 * 1_048_576;
-/** Bytes under way at the most on a path whose round trips are short: more would only fall out of the processor's caches. */
+/**
+ * Bytes under way at the most on a path whose round trips are short: more would only fall out of
+ * the processor's caches.
+ */
 export const NEAR_IN_FLIGHT_BYTES = 4 * 1_048_576;
 /** Milliseconds of queue that are let grow. */
 const QUEUE_MS = 250;

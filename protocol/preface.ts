@@ -53,7 +53,9 @@ export function parsePreface(line: Uint8Array): Preface {
   return { word: "unknown", text: word };
 }
 
-/** The line that tells the other side why a connection is closed; cut to what a preface may hold. */
+/**
+ * The line that tells the other side why a connection is closed; cut to what a preface may hold.
+ */
 export function errorPreface(text: string): Uint8Array<ArrayBuffer> {
   const line = encodeText(`${MAGIC}${VERSION} error ${text.replace(/[\r\n]+/g, " ")}`);
   const ended = new Uint8Array(Math.min(line.length, MAX_PREFACE_BYTES - 1) + 1);

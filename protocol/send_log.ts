@@ -1,5 +1,6 @@
 /**
- * Numbering and keeping of what was sent: the part of a session that lets it outlive its connections.
+ * Numbering and keeping of what was sent: the part of a session that lets it outlive its
+ * connections.
  *
  *          acknowledged          sent on this connection        to be sent (again)
  *     1 ─────────────────┬──────────────────────────────┬──────────────────────────── sent
@@ -33,7 +34,10 @@ export interface AckSample {
 
 export class SendLog {
   #entries: Entry[] = [];
-  /** Index in `#entries` of the first one that is not acknowledged: acknowledged ones are cut off in batches. */
+  /**
+   * Index in `#entries` of the first one that is not acknowledged: acknowledged ones are cut off in
+   * batches.
+   */
   #first = 0;
   /** Index of the next entry to send on the current connection. */
   #cursor = 0;

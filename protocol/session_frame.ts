@@ -18,7 +18,10 @@ import {
 } from "./limits.ts";
 import { checkName } from "./name.ts";
 
-/** The types of session frames. Those below HELLO are numbered and sent again after a connection was lost. */
+/**
+ * The types of session frames. Those below HELLO are numbered and sent again after a connection was
+ * lost.
+ */
 export const FrameType = {
   open: 0x01,
   data: 0x02,
@@ -97,7 +100,10 @@ export function encodeFrame(frame: SessionFrame): Uint8Array<ArrayBuffer> {
 
 /** Cuts a session's plaintext into frames, however it arrives. */
 export class SessionFrameDecoder {
-  /** What has arrived and is not yet taken. Joined only when what is needed is there: no byte is copied again and again. */
+  /**
+   * What has arrived and is not yet taken. Joined only when what is needed is there: no byte is
+   * copied again and again.
+   */
   #pieces: Uint8Array[] = [];
   #pending = 0;
   /** The frame whose payload is awaited. */
@@ -111,9 +117,11 @@ export class SessionFrameDecoder {
   }
 
   /**
-   * The next frame, or undefined while it is incomplete. A payload that is most of what arrived with it is a view, the
-   * only one of its buffer; a smaller one is copied, so that a few bytes do not keep a whole record alive.
-   * @throws {ProtocolError} for an unknown type, or a length that the type does not allow, as soon as the header is there
+   * The next frame, or undefined while it is incomplete. A payload that is most of what arrived
+   * with it is a view, the only one of its buffer; a smaller one is copied, so that a few bytes do
+   * not keep a whole record alive.
+   * @throws {ProtocolError} for an unknown type, or a length that the type does not allow, as soon
+   *   as the header is there
    */
   next(): SessionFrame | undefined {
     this.#header ??= this.#readHeader();

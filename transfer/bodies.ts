@@ -1,4 +1,7 @@
-/** Takes the bodies of an accepted offer, in the order of its entries, and gives each item its name when it is whole. */
+/**
+ * Takes the bodies of an accepted offer, in the order of its entries, and gives each item its name
+ * when it is whole.
+ */
 import { ProtocolError } from "../protocol/errors.ts";
 import { RESUME_BLOCK_BYTES, SYNC_LANES } from "../protocol/limits.ts";
 import type { Message } from "../protocol/messages.ts";
@@ -91,7 +94,10 @@ export class Bodies {
     };
   }
 
-  /** After an error: closes all files. What is incomplete stays for the next try, unless it is to be discarded. */
+  /**
+   * After an error: closes all files. What is incomplete stays for the next try, unless it is to be
+   * discarded.
+   */
   async close(discard: boolean): Promise<void> {
     await this.#writer.settled();
     this.#body?.file.close();
@@ -149,7 +155,9 @@ export class Bodies {
     while (this.#opened <= number) this.#items[this.#opened++]!.open();
   }
 
-  /** Gives the items before a number their names. Those of files are given beside the next bodies. */
+  /**
+   * Gives the items before a number their names. Those of files are given beside the next bodies.
+   */
   async #commitBefore(number: number): Promise<void> {
     while (this.#committed < number) {
       const item = this.#items[this.#committed]!;

@@ -1,4 +1,7 @@
-/** Who writes to which part file, within one process. Processes keep apart by a lock on the state file (part.ts). */
+/**
+ * Who writes to which part file, within one process. Processes keep apart by a lock on the state
+ * file (part.ts).
+ */
 export interface ClaimOwner {
   /** The sender's fingerprint. */
   readonly from: string;
@@ -20,8 +23,8 @@ export class Claims {
   readonly #held = new Map<string, Held>();
 
   /**
-   * Claims a part file for an owner. One that a stale owner holds is taken over once that owner has let go.
-   * "busy" means that the same sender holds it, "foreign" that another does.
+   * Claims a part file for an owner. One that a stale owner holds is taken over once that owner has
+   * let go. "busy" means that the same sender holds it, "foreign" that another does.
    */
   async claim(part: string, owner: ClaimOwner): Promise<ClaimResult> {
     for (;;) {

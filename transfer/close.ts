@@ -1,11 +1,14 @@
-/** Ends a stream of which one side wants no more, so that the other side still gets the last message. */
+/**
+ * Ends a stream of which one side wants no more, so that the other side still gets the last
+ * message.
+ */
 import { type ByteStream, ResetCode } from "../protocol/connection.ts";
 import { DRAIN_TIMEOUT_MS, MAX_OFFER_BYTES, MAX_WINDOW_BYTES } from "../protocol/limits.ts";
 
 /**
- * Sends the last message, if there is one, finishes this side's direction and drops what still arrives until the other
- * side ends its own. One that does not is cut off: after DRAIN_TIMEOUT_MS of silence, or when it sends more than it can
- * have been sending when it was told. Never throws.
+ * Sends the last message, if there is one, finishes this side's direction and drops what still
+ * arrives until the other side ends its own. One that does not is cut off: after DRAIN_TIMEOUT_MS
+ * of silence, or when it sends more than it can have been sending when it was told. Never throws.
  */
 export async function closeGently(stream: ByteStream, last?: Uint8Array): Promise<void> {
   try {

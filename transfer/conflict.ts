@@ -15,8 +15,8 @@ export type ConflictMode = ConflictAnswer | "ask";
 export type ConflictDecision = (path: string) => Promise<ConflictAnswer>;
 
 /**
- * How one entry gets its name: `new` under a free one ("film (1).mkv" if need be), `replace` whatever file has it,
- * `skip` not at all.
+ * How one entry gets its name: `new` under a free one ("film (1).mkv" if need be), `replace`
+ * whatever file has it, `skip` not at all.
  */
 export type EntryAction = "new" | "replace" | "skip";
 
@@ -58,8 +58,8 @@ function bodies(plan: ItemPlan, entries: readonly Entry[]): number[] {
 }
 
 /**
- * Plans where everything goes. A directory that exists is merged with what is offered, file by file, unless the decision
- * for it is `rename`: then all of it goes to "photos (1)".
+ * Plans where everything goes. A directory that exists is merged with what is offered, file by
+ * file, unless the decision for it is `rename`: then all of it goes to "photos (1)".
  * @throws {Stop} if a file would have to replace a directory, or a directory a file
  */
 export async function planItems(
@@ -88,7 +88,8 @@ export async function planItems(
 }
 
 /**
- * The n-th other name for a path: "film (1).mkv", "archive (1).tar.gz", "photos (1)". Cut so that it stays a valid name.
+ * The n-th other name for a path: "film (1).mkv", "archive (1).tar.gz", "photos (1)". Cut so that
+ * it stays a valid name.
  */
 export function otherName(path: string, n: number, directory: boolean): string {
   if (n === 0) return path;
@@ -148,7 +149,10 @@ class Merge {
   readonly #entries: readonly Entry[];
   readonly #item: Omit<ItemPlan, "action"> & { merged: Map<number, EntryAction> };
   readonly #decide: ConflictDecision;
-  /** Paths, in the offer, of directories of which nothing is wanted, and of those that do not exist here. */
+  /**
+   * Paths, in the offer, of directories of which nothing is wanted, and of those that do not exist
+   * here.
+   */
   readonly #skipped = new Set<string>();
   readonly #missing = new Set<string>();
 

@@ -1,4 +1,7 @@
-/** Digests of the blocks that both sides have, by which a transfer resumes (README.md of protocol, "Resume"). */
+/**
+ * Digests of the blocks that both sides have, by which a transfer resumes (README.md of protocol,
+ * "Resume").
+ */
 import { createHash } from "node:crypto";
 import { equalBytes } from "../protocol/bytes.ts";
 import { ProtocolError } from "../protocol/errors.ts";

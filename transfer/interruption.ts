@@ -1,6 +1,6 @@
 /**
- * Ends waits early, once and for all. `Promise.race` with one promise that lasts would keep 300 bytes for every call, for as long as
- * it lasts: 0.5 GB over a stream of 100 GB.
+ * Ends waits early, once and for all. `Promise.race` with one promise that lasts would keep 300
+ * bytes for every call, for as long as it lasts: 0.5 GB over a stream of 100 GB.
  */
 export class Interruption {
   #reason: { value: unknown } | undefined;

@@ -1,4 +1,7 @@
-/** One top-level file or directory on its way into the target folder: staged as a part, then given its name. */
+/**
+ * One top-level file or directory on its way into the target folder: staged as a part, then given
+ * its name.
+ */
 import { dirname, join } from "node:path";
 import { FileError } from "../protocol/errors.ts";
 import { RESUME_BLOCK_BYTES, SYNC_LANES } from "../protocol/limits.ts";
@@ -27,7 +30,10 @@ const MAX_NAMES = 10_000;
 /** Directories belong to us alone until they are complete. */
 const STAGED_MODE = 0o700;
 const STAGED_FILE_MODE = 0o600;
-/** Files that are held open to be synced together; must leave descriptors for the rest of the program. */
+/**
+ * Files that are held open to be synced together; must leave descriptors for the rest of the
+ * program.
+ */
 const SYNC_BATCH = 64;
 
 /** The file that an entry's bytes are written to. */
@@ -44,7 +50,10 @@ export interface Item {
   openAtHand(index: number): StagedFile;
   /** Makes the place ready for the first body. */
   open(): void;
-  /** The staged file of an entry, cut to `offset` and standing there. The caller closes it, or gives it to `endFile`. */
+  /**
+   * The staged file of an entry, cut to `offset` and standing there. The caller closes it, or gives
+   * it to `endFile`.
+   */
   openFile(index: number, offset: number): StagedFile;
   /** Takes over an entry's file, all of whose bytes were written. */
   endFile(index: number, file: StagedFile): Promise<void>;
@@ -181,7 +190,10 @@ class TreeItem implements Item {
     if (this.#unsynced.length >= SYNC_BATCH) await this.#syncBatch();
   }
 
-  /** Syncs the complete files, many at once: the disk then does together what it would else do for each of them. */
+  /**
+   * Syncs the complete files, many at once: the disk then does together what it would else do for
+   * each of them.
+   */
   async #syncBatch(): Promise<void> {
     for (let next = this.#unsynced[0]; next; next = this.#unsynced[0]) {
       const { file, path } = next;
@@ -229,7 +241,10 @@ class TreeItem implements Item {
     return isSafeBelow(this.#part.path, path.slice(this.plan.name.length + 1));
   }
 
-  /** Looks once more at all that was staged: what somebody put there meanwhile must not get our names. */
+  /**
+   * Looks once more at all that was staged: what somebody put there meanwhile must not get our
+   * names.
+   */
   #check(): void {
     for (const index of this.#wanted(EntryKind.directory)) {
       const path = this.stagedPath(index);
@@ -297,7 +312,10 @@ class TreeItem implements Item {
     return join(dirname(this.plan.target), this.#entries[index]!.path);
   }
 
-  /** Sets modes and times, those of inner directories first, since work within changes the time of the outer. */
+  /**
+   * Sets modes and times, those of inner directories first, since work within changes the time of
+   * the outer.
+   */
   async #finishDirectories(indexes: number[], pathOf: (index: number) => string): Promise<void> {
     for (const index of indexes) {
       const { mode, mtime } = this.#entries[index]!;
@@ -335,14 +353,18 @@ function finalMode(entry: Entry): number {
   return (entry.mode || 0o666) & ~fileMask();
 }
 
-/** Gives a complete file its modification time and mode. `kept`: it may have been made by an earlier try. */
+/**
+ * Gives a complete file its modification time and mode. `kept`: it may have been made by an earlier
+ * try.
+ */
 function sealFile(file: StagedFile, path: string, entry: Entry, kept: boolean): void {
   try {
     file.utimeSync(entry.mtime / 1000, entry.mtime / 1000);
   } catch {
     // A time that the file system cannot hold is not worth a failed transfer.
   }
-  // A new file got its mode when it was made; one that its owner may not write, or of an earlier try, has still to get it.
+  // A new file got its mode when it was made; one that its owner may not write, or of an earlier
+  // try, has still to get it.
   if (!kept && (finalMode(entry) & STAGED_FILE_MODE) === STAGED_FILE_MODE) return;
   const mode = file.statSync().mode;
   if (mode === null || (mode & 0o777) === finalMode(entry)) return;
@@ -351,7 +373,10 @@ function sealFile(file: StagedFile, path: string, entry: Entry, kept: boolean): 
   onDisk("Cannot set the mode of", path, () => Deno.chmodSync(path, finalMode(entry)));
 }
 
-/** Whether every directory from `root` down to the one that holds `rest` is a directory, and no link. */
+/**
+ * Whether every directory from `root` down to the one that holds `rest` is a directory, and no
+ * link.
+ */
 function isSafeBelow(root: string, rest: string): boolean {
   if (kindAt(root) !== "directory") return false;
   for (let slash = rest.indexOf("/"); slash >= 0; slash = rest.indexOf("/", slash + 1)) {
@@ -360,7 +385,10 @@ function isSafeBelow(root: string, rest: string): boolean {
   return true;
 }
 
-/** Removes what is in a staged directory and not among the paths, or not of their kind. Links are made anew. */
+/**
+ * Removes what is in a staged directory and not among the paths, or not of their kind. Links are
+ * made anew.
+ */
 function prune(folder: string, kinds: ReadonlyMap<string, EntryKind>): void {
   const children = onDisk("Cannot read", folder, () => [...Deno.readDirSync(folder)]);
   for (const child of children) {

@@ -12,7 +12,10 @@ export class MessageReader {
   readonly #stream: ByteStream;
   readonly #decoder: MessageDecoder;
   readonly #streamed: { has(type: number): boolean };
-  /** What was read last, while nothing but pieces was taken of it: whole messages may be kept as views. */
+  /**
+   * What was read last, while nothing but pieces was taken of it: whole messages may be kept as
+   * views.
+   */
   #disposable: Uint8Array | undefined;
 
   constructor(stream: ByteStream, limits: MessageLimits, options?: MessageDecoderOptions) {
@@ -22,7 +25,8 @@ export class MessageReader {
   }
 
   /**
-   * The next message, or piece of one, or null after the other side finished. A piece is valid until the next read.
+   * The next message, or piece of one, or null after the other side finished. A piece is valid
+   * until the next read.
    * @throws {ProtocolError} if what arrives is not a message that the limits allow
    * @throws as ByteStream.read
    */

@@ -1,4 +1,7 @@
-/** Which paths of an offer are safe on every system (README.md of protocol, section 7, "Names"). Pure. */
+/**
+ * Which paths of an offer are safe on every system (README.md of protocol, section 7, "Names").
+ * Pure.
+ */
 import { encodeText } from "../protocol/bytes.ts";
 import { MAX_PART_BYTES, MAX_PATH_BYTES, MAX_PATH_PARTS } from "../protocol/limits.ts";
 import { type Entry, EntryKind } from "../protocol/offer.ts";
@@ -53,8 +56,8 @@ export function pathProblem(path: string): string | undefined {
 }
 
 /**
- * What is wrong with a link's target, or undefined. Only leading '..' are allowed: behind a name, which may be a link
- * itself, '..' could lead anywhere.
+ * What is wrong with a link's target, or undefined. Only leading '..' are allowed: behind a name,
+ * which may be a link itself, '..' could lead anywhere.
  */
 export function targetProblem(path: string, target: string): string | undefined {
   if (target.startsWith("/")) return "is a link to an absolute path";

@@ -1,6 +1,7 @@
 /**
- * Gathers messages into slabs: small ones share a write, the data of a large file is read straight into the slab that is
- * handed to the stream, behind the room for its header. A full slab is a whole number of session frames.
+ * Gathers messages into slabs: small ones share a write, the data of a large file is read straight
+ * into the slab that is handed to the stream, behind the room for its header. A full slab is a
+ * whole number of session frames.
  */
 import { freeBytes } from "../protocol/bytes.ts";
 import type { ByteStream } from "../protocol/connection.ts";
@@ -52,7 +53,10 @@ export class Outbox {
     this.#dataBytes += count;
   }
 
-  /** Hands on what there is; resolves when the next slab can be filled, while this one is still being written. */
+  /**
+   * Hands on what there is; resolves when the next slab can be filled, while this one is still
+   * being written.
+   */
   async flush(): Promise<void> {
     if (this.#used === 0) return;
     await this.#writing;

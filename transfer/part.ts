@@ -1,11 +1,12 @@
 /**
- * Where an unfinished file or directory stands: NAME.p2p-part, and beside it NAME.p2p-state, which says whose it is:
+ * Where an unfinished file or directory stands: NAME.p2p-part, and beside it NAME.p2p-state, which
+ * says whose it is:
  *
  *     {"version":1,"from":"abcd-…","name":"film.mkv"}
  *
- * Size and time of the source are not in it: whether what is there still fits is decided by the digests of its blocks.
- * The state file is locked while a process writes to the part. A single file below RESUME_BLOCK_BYTES has no
- * state file: it is not worth resuming.
+ * Size and time of the source are not in it: whether what is there still fits is decided by the
+ * digests of its blocks. The state file is locked while a process writes to the part. A single file
+ * below RESUME_BLOCK_BYTES has no state file: it is not worth resuming.
  */
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
@@ -52,7 +53,8 @@ export class Part implements Disposable {
   }
 
   /**
-   * Claims the place for an item: the one of an earlier try by the same sender, else the first that is free.
+   * Claims the place for an item: the one of an earlier try by the same sender, else the first that
+   * is free.
    * @throws {Stop} (busy) if the same sender is sending the same already
    */
   static async claim(
@@ -121,12 +123,13 @@ export class Part implements Disposable {
 }
 
 /**
- * Opens a file of ours for reading and writing; makes it if it is missing, or anew unless it is to be kept. Never goes
- * through a link, and never touches a file that has another name as well.
+ * Opens a file of ours for reading and writing; makes it if it is missing, or anew unless it is to
+ * be kept. Never goes through a link, and never touches a file that has another name as well.
  * @throws {FileError} also if something else appears there at the same time
  */
 export function openOwn(path: string, mode: number, keep: boolean): Deno.FsFile {
-  // For a new file, no look before: among ten thousand small ones it would cost as much as the rest.
+  // For a new file, no look before: among ten thousand small ones it would cost as much as the
+  // rest.
   const made = keep ? undefined : tryCreate(path, mode);
   if (made) return made;
   const info = statLink(path);

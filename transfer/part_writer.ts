@@ -1,13 +1,17 @@
 /**
- * Writes the bodies of files, one after the other. Small files are written at once; of large ones the pieces are
- * gathered into slabs that the thread pool writes, so that the disk works while the next bytes are decrypted.
+ * Writes the bodies of files, one after the other. Small files are written at once; of large ones
+ * the pieces are gathered into slabs that the thread pool writes, so that the disk works while the
+ * next bytes are decrypted.
  */
 import { DISK_BYTES } from "../protocol/limits.ts";
 import { fileError, onDisk } from "./files.ts";
 
 /** Slabs that may be filled or wait for the disk. */
 const MAX_SLABS = 4;
-/** Bytes after which the disk is asked to begin with what it holds back, so that the final wait is short. */
+/**
+ * Bytes after which the disk is asked to begin with what it holds back, so that the final wait is
+ * short.
+ */
 const SYNC_EVERY_BYTES = 64 * 1_048_576;
 
 export class PartWriter {

@@ -42,7 +42,10 @@ import { Part } from "./part.ts";
 import type { Progress, TransferItem } from "./progress.ts";
 import { refusalOf, Stop } from "./refusal.ts";
 
-/** Blocks whose digests are told at once: enough for few messages, few enough that both sides hash at the same time. */
+/**
+ * Blocks whose digests are told at once: enough for few messages, few enough that both sides hash
+ * at the same time.
+ */
 const DIGESTS_TOLD = 64;
 
 /** What somebody decides about. Names come from the network as they are. */

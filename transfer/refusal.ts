@@ -1,4 +1,7 @@
-/** How a transfer that one side stops looks to the other (README.md of protocol, section 7, codes of REFUSE and ABORT). */
+/**
+ * How a transfer that one side stops looks to the other (README.md of protocol, section 7, codes of
+ * REFUSE and ABORT).
+ */
 import { P2pError, ProtocolError, RefusedError } from "../protocol/errors.ts";
 import { type Refusal, RefuseCode } from "../protocol/offer.ts";
 
@@ -39,7 +42,10 @@ const WORDS: Record<RefuseCode, { state: string; hint?: string }> = {
   [RefuseCode.malformed]: { state: "it did not understand what was sent" },
 };
 
-/** The receiver did not want the files, or stopped on the way. `refusal.text` came from the network as it is. */
+/**
+ * The receiver did not want the files, or stopped on the way. `refusal.text` came from the network
+ * as it is.
+ */
 export class OfferRefusedError extends RefusedError {
   constructor(readonly refusal: Refusal, options: { cause?: unknown } = {}) {
     const { state, hint } = WORDS[refusal.code];

@@ -51,7 +51,8 @@ export interface SendResult {
 }
 
 /**
- * Offers the sources and sends what the other side wants of them. The stream is over afterwards, whatever happened.
+ * Offers the sources and sends what the other side wants of them. The stream is over afterwards,
+ * whatever happened.
  * @throws {OfferRefusedError} if the other side does not want them, or stops on the way
  * @throws {FileError} if a file cannot be read to its end or changed on the way
  * @throws {P2pError} what ended the session
@@ -236,7 +237,10 @@ class Sender {
     }
   }
 
-  /** A file of ours failed: says so, so that the other side does not wait, and lets it end the stream. */
+  /**
+   * A file of ours failed: says so, so that the other side does not wait, and lets it end the
+   * stream.
+   */
   async #tellFailure(error: FileError, ended: Promise<unknown>): Promise<void> {
     try {
       const text = `${this.#file}: ${error.message.slice(error.message.lastIndexOf(": ") + 2)}`;

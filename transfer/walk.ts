@@ -34,11 +34,12 @@ export interface CollectOptions {
 }
 
 /**
- * Looks at files and directories, in the order given; within a directory by name. An argument that is a link is
- * followed; a link inside a directory is sent as a link. "-" alone means standard input.
+ * Looks at files and directories, in the order given; within a directory by name. An argument that
+ * is a link is followed; a link inside a directory is sent as a link. "-" alone means standard
+ * input.
  * @throws {UsageError} if two arguments have the same name, or "-" is not alone
- * @throws {FileError} naming what cannot be read, is no file, directory or link that stays inside, or has a name that
- *   a receiver would refuse
+ * @throws {FileError} naming what cannot be read, is no file, directory or link that stays inside,
+ *   or has a name that a receiver would refuse
  */
 export async function collectSources(
   paths: readonly string[],

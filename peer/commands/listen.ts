@@ -76,12 +76,18 @@ async function serve(
   host.signal.removeEventListener("abort", end);
 }
 
-/** A visit that came to nothing does not count; one that broke off does if it had brought what it came for. */
+/**
+ * A visit that came to nothing does not count; one that broke off does if it had brought what it
+ * came for.
+ */
 function isComplete({ peer, end, received }: Visit): boolean {
   return received || (peer.here && end.error === undefined);
 }
 
-/** Says what is typed. At a terminal the end of input ends the program; elsewhere it goes on listening. */
+/**
+ * Says what is typed. At a terminal the end of input ends the program; elsewhere it goes on
+ * listening.
+ */
 async function say(host: Host, room: Room, screen: Screen, listener: Listener): Promise<void> {
   for await (const line of screen.lines()) {
     if (await takeLine(host, room, line) === "quit") return listener.close();

@@ -28,7 +28,10 @@ export async function send(
   while (!await attempt(host, address, sources));
 }
 
-/** Sends in one session. False if the other side was started anew meanwhile: it then goes on with what it has. */
+/**
+ * Sends in one session. False if the other side was started anew meanwhile: it then goes on with
+ * what it has.
+ */
 async function attempt(host: Host, address: Address, sources: Sources): Promise<boolean> {
   const session = await dialSession(address, dialOptions(host));
   const { output, signal } = host;

@@ -1,6 +1,7 @@
 /**
- * Makes text that came from somewhere else safe to show. What could steer a terminal, hide text or reorder it is
- * written out, `\x1b` or `\u202e`; a newline becomes `\n`. Every script and emoji stays as it is.
+ * Makes text that came from somewhere else safe to show. What could steer a terminal, hide text or
+ * reorder it is written out, `\x1b` or `\u202e`; a newline becomes `\n`. Every script and emoji
+ * stays as it is.
  */
 export function escapeText(text: string): string {
   if (PLAIN.test(text)) return text;
@@ -10,8 +11,9 @@ export function escapeText(text: string): string {
 const PLAIN = /^[\x20-\x7e]*$/;
 
 /**
- * Kept although nobody sees them: one variation selector behind a visible character; a joiner inside an emoji or between
- * the letters of a script that needs it; the flags of England, Scotland and Wales; old Hangul's placeholders.
+ * Kept although nobody sees them: one variation selector behind a visible character; a joiner
+ * inside an emoji or between the letters of a script that needs it; the flags of England, Scotland
+ * and Wales; old Hangul's placeholders.
  */
 const KEPT = [
   String

@@ -54,7 +54,9 @@ export type KeyName =
 /** Typed text, or a key that does something. */
 export type Key = { name: "text"; text: string } | { name: KeyName };
 
-/** One key at the front of what arrived: a sequence, a key with Alt, a control character, or text. */
+/**
+ * One key at the front of what arrived: a sequence, a key with Alt, a control character, or text.
+ */
 const FRONT = new RegExp(
   String.raw`^(?:\x1b(\[[0-?]*[ -/]*[@-~]|O[ -~]|[^[O\x1b])|(\p{Cc})|(\P{Cc}+))`,
   "u",

@@ -105,7 +105,10 @@ export class LineEditor {
     this.#cursor = this.#boundary(from + text.length);
   }
 
-  /** The first place at or behind an index that is between two graphemes: what was put in may have joined them. */
+  /**
+   * The first place at or behind an index that is between two graphemes: what was put in may have
+   * joined them.
+   */
   #boundary(index: number): number {
     let boundary = 0;
     for (const grapheme of graphemes(this.#text)) {

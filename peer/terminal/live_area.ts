@@ -1,7 +1,7 @@
 /**
- * The bottom of the terminal, which changes in place: status lines, and under them the line being typed. Pure: it answers
- * with the text that makes the terminal show it. The terminal itself wraps the typed line, so that a change of its width
- * moves the text as `layOut` says.
+ * The bottom of the terminal, which changes in place: status lines, and under them the line being
+ * typed. Pure: it answers with the text that makes the terminal show it. The terminal itself wraps
+ * the typed line, so that a change of its width moves the text as `layOut` says.
  *
  *     film.mkv  ████████░░░░  62%  434/700 MB …
  *     > the line being typed, which may be

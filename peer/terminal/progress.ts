@@ -82,7 +82,8 @@ export class Progress {
     this.#state.bytes = bytes;
     const wait = this.#shown + REFRESH_MS - this.#now();
     if (wait <= 0) this.#show();
-    // What comes too soon is shown a little later, lest a transfer that stalls show less than it has.
+    // What comes too soon is shown a little later, lest a transfer that stalls show less than it
+    // has.
     else this.#later ??= setTimeout(() => this.#show(), wait);
   }
 

@@ -1,4 +1,7 @@
-/** Milliseconds over which the past counts for little: long enough to be read, short enough to be true. */
+/**
+ * Milliseconds over which the past counts for little: long enough to be read, short enough to be
+ * true.
+ */
 const SMOOTHING_MS = 3_000;
 /** Milliseconds before the first rate is worth telling. */
 const SETTLE_MS = 250;

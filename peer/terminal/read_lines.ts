@@ -11,8 +11,8 @@ export interface LineSource {
 const CHUNK_BYTES = 65_536;
 
 /**
- * Lines of UTF-8 from a file or pipe, without their ends, which are `\n` or `\r\n`; the last one may have none. Reads on only when
- * the lines that it has were taken.
+ * Lines of UTF-8 from a file or pipe, without their ends, which are `\n` or `\r\n`; the last one
+ * may have none. Reads on only when the lines that it has were taken.
  * @param limit bytes in a line
  * @throws {P2pError} where a line is longer, or is not UTF-8
  */

@@ -1,6 +1,7 @@
 /**
- * The terminal while the program runs: lines appear above, the bottom shows what is in progress and what is being typed.
- * Where standard input is no terminal its lines are handed on as they are; where standard error is none, nothing is drawn.
+ * The terminal while the program runs: lines appear above, the bottom shows what is in progress and
+ * what is being typed. Where standard input is no terminal its lines are handed on as they are;
+ * where standard error is none, nothing is drawn.
  */
 import { escapeText } from "./escape.ts";
 import { type Key, KeyDecoder } from "./keys.ts";
@@ -31,7 +32,10 @@ export interface ScreenOptions {
 
 /** One line at the bottom of the terminal that changes in place. */
 export interface StatusLine {
-  /** Shows what `render` returns for a width in columns, now and after each resize. Escaped by the caller. */
+  /**
+   * Shows what `render` returns for a width in columns, now and after each resize. Escaped by the
+   * caller.
+   */
   update(render: (columns: number) => string): void;
   /** Idempotent. */
   remove(): void;
@@ -42,7 +46,10 @@ const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows" ? [] : ["SIG
 const KEY_BYTES = 4_096;
 
 export class Screen {
-  /** Whether lines are typed here and questions answered: input and the place to draw are a terminal. */
+  /**
+   * Whether lines are typed here and questions answered: input and the place to draw are a
+   * terminal.
+   */
   readonly interactive: boolean;
   /** Whether status lines are shown. */
   readonly live: boolean;
@@ -95,8 +102,8 @@ export class Screen {
   }
 
   /**
-   * Lines typed or read, without their ends. Ends at Ctrl-D, at the end of input and on `close()`. What a pipe brings is read as
-   * fast as it is taken.
+   * Lines typed or read, without their ends. Ends at Ctrl-D, at the end of input and on `close()`.
+   * What a pipe brings is read as fast as it is taken.
    * @throws {P2pError} where a line of a pipe is too long or no text
    */
   async *lines(): AsyncGenerator<string, void, void> {
@@ -104,7 +111,9 @@ export class Screen {
     else for await (const line of readLines(this.#stdin)) yield line;
   }
 
-  /** Prints a line, or several, above the live area. What is not trusted was escaped by the caller. */
+  /**
+   * Prints a line, or several, above the live area. What is not trusted was escaped by the caller.
+   */
   print(text: string, to: "stdout" | "stderr"): void {
     this.#printOn(this.#sinks[to], text);
   }
@@ -125,8 +134,10 @@ export class Screen {
   }
 
   /**
-   * Asks: the next typed line is the answer. Questions wait for each other, and what was being typed comes back after them.
-   * @returns null where there is no answer: nobody to ask, Ctrl-D, the end of input, or the screen was closed
+   * Asks: the next typed line is the answer. Questions wait for each other, and what was being
+   * typed comes back after them.
+   * @returns null where there is no answer: nobody to ask, Ctrl-D, the end of input, or the screen
+   *   was closed
    * @throws the signal's reason, if it aborts first
    */
   async ask(text: string, options: { signal?: AbortSignal } = {}): Promise<string | null> {
@@ -157,7 +168,10 @@ export class Screen {
     this.close();
   }
 
-  /** Output and error on a terminal are the same one; a single write cannot flicker, nor be torn apart. */
+  /**
+   * Output and error on a terminal are the same one; a single write cannot flicker, nor be torn
+   * apart.
+   */
   #printOn(sink: Sink, text: string): void {
     if (!this.live || !sink.terminal || this.#closed) return sink.write(`${text}\n`);
     sink.write(`${this.#area.erase(this.#size())}${text}\n${this.#drawing()}`);

@@ -11,8 +11,8 @@ const RETRY_MS = 2;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * Writes text to standard output or error: whole, in order, before it returns, so that nothing is lost when the program
- * ends. Where the reader has gone, it writes no more and says so once.
+ * Writes text to standard output or error: whole, in order, before it returns, so that nothing is
+ * lost when the program ends. Where the reader has gone, it writes no more and says so once.
  */
 export class Sink {
   readonly terminal: boolean;

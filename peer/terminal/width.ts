@@ -1,6 +1,9 @@
 /** How many columns text takes on a terminal. */
 
-/** Blocks whose characters are two columns wide (Unicode East Asian Width W and F), first and last code point. */
+/**
+ * Blocks whose characters are two columns wide (Unicode East Asian Width W and F), first and last
+ * code point.
+ */
 const WIDE: readonly (readonly [number, number])[] = [
   [0x1100, 0x115f],
   [0x2e80, 0x303e],

@@ -15,7 +15,9 @@ const lastU32 = 0xffff_ffff;
  */
 export class CipherState {
   readonly #key: Uint8Array;
-  /** Four zero bytes, then the counter, little-endian (section 12.3). Reused: every record costs. */
+  /**
+   * Four zero bytes, then the counter, little-endian (section 12.3). Reused: every record costs.
+   */
   readonly #nonce = new Uint8Array(12);
   readonly #nonceView = new DataView(this.#nonce.buffer);
   // The counter's halves: a bigint would allocate for every record.
@@ -34,8 +36,8 @@ export class CipherState {
   }
 
   /**
-   * Encrypts the parts as one record, without joining them first, and places ciphertext and tag into
-   * `into` from `offset` on. The parts must not lie within `into`.
+   * Encrypts the parts as one record, without joining them first, and places ciphertext and tag
+   * into `into` from `offset` on. The parts must not lie within `into`.
    * @param parts together at most 65,519 bytes
    * @param ad what is authenticated but not sent; transport records have none
    * @returns how many bytes were placed: those of the parts and 16

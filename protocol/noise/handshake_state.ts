@@ -104,7 +104,8 @@ export class HandshakeState {
   /**
    * Takes the other side's next message.
    * @returns its payload, fresh
-   * @throws {ProtocolError} if it is too short or too long, was altered, or was made with other keys or another prologue
+   * @throws {ProtocolError} if it is too short or too long, was altered, or was made with other
+   *   keys or another prologue
    */
   readMessage(message: Uint8Array): Uint8Array {
     return this.#take(false, (tokens) => {

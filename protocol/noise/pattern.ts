@@ -1,4 +1,6 @@
-/** What a handshake message carries: e, s public keys; two letters a shared secret; psk a known one. */
+/**
+ * What a handshake message carries: e, s public keys; two letters a shared secret; psk a known one.
+ */
 export type Token = "e" | "s" | "ee" | "es" | "se" | "ss" | "psk";
 
 /** Who sends what in a handshake. The initiator sends the messages at even indices. */

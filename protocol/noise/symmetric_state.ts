@@ -133,7 +133,9 @@ function hmac(key: Uint8Array, ...parts: Uint8Array[]): Uint8Array {
 type Derived<Count extends 2 | 3> = Count extends 2 ? [Uint8Array, Uint8Array]
   : [Uint8Array, Uint8Array, Uint8Array];
 
-/** Two or three keys of 32 bytes from a key and a secret (section 4.3; RFC 5869 with empty info). */
+/**
+ * Two or three keys of 32 bytes from a key and a secret (section 4.3; RFC 5869 with empty info).
+ */
 function hkdf<Count extends 2 | 3>(
   chainingKey: Uint8Array,
   secret: Uint8Array,

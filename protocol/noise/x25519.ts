@@ -50,7 +50,8 @@ function computeSecret(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Arra
   try {
     return diffieHellman(keys);
   } catch (cause) {
-    // Deno refuses an all-zero secret by itself; once both keys were taken there is no other reason.
+    // Deno refuses an all-zero secret by itself; once both keys were taken there is no other
+    // reason.
     throw lowOrderError(cause);
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Measures p2p beside the tools that people use instead, in the same run on the same machine, and
- * prints Markdown tables for the README. Needs Linux, GNU time, nc, OpenSSH with its server, tar. Runs
- * with -A: Deno allows what is under /proc to nothing less.
+ * prints Markdown tables for the README. Needs Linux, GNU time, nc, OpenSSH with its server, tar.
+ * Runs with -A: Deno allows what is under /proc to nothing less.
  */
 import { parseArgs } from "node:util";
 import { InterruptedError } from "../../protocol/errors.ts";

@@ -1,7 +1,11 @@
-/** Runs programs for the benchmarks, weighs them, and leaves nothing behind: no process, no file. */
+/**
+ * Runs programs for the benchmarks, weighs them, and leaves nothing behind: no process, no file.
+ */
 import { InterruptedError } from "../../protocol/errors.ts";
 
-/** What a process has used, together with every descendant that it or its descendants waited for. */
+/**
+ * What a process has used, together with every descendant that it or its descendants waited for.
+ */
 export interface Usage {
   /** Seconds of user and system time. */
   cpu: number;
@@ -110,8 +114,8 @@ export class Child {
   }
 
   /**
-   * Waits until the program listens on a TCP port of 127.0.0.1. Looks instead of connecting, because some
-   * take one connection only.
+   * Waits until the program listens on a TCP port of 127.0.0.1. Looks instead of connecting,
+   * because some take one connection only.
    */
   async listening(port: number): Promise<void> {
     const entry = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000 0A`;
@@ -121,7 +125,8 @@ export class Child {
   }
 
   /**
-   * Ends a server once its own children have ended: only children that it has waited for are in its usage.
+   * Ends a server once its own children have ended: only children that it has waited for are in its
+   * usage.
    */
   async stop(): Promise<Usage> {
     const [program] = await childrenOf(this.#process.pid);
@@ -185,9 +190,9 @@ export class Harness implements AsyncDisposable {
   static async create(): Promise<Harness> {
     const dir = Deno.env.get("TMPDIR") ?? "/var/tmp";
     const folder = await Deno.makeTempDir({ dir, prefix: "p2p-bench-" });
-    // Where ext4 has just deleted ten thousand files it takes minutes until it makes new ones quickly
-    // again, because it does not reuse their inodes at first. +T puts each of our folders elsewhere, by its name.
-    // Other file systems refuse, and need it not.
+    // Where ext4 has just deleted ten thousand files it takes minutes until it makes new ones
+    // quickly again, because it does not reuse their inodes at first. +T puts each of our folders
+    // elsewhere, by its name. Other file systems refuse, and need it not.
     await new Deno.Command("chattr", { args: ["+T", folder], stderr: "null" }).output();
     return new Harness(folder);
   }
@@ -218,8 +223,8 @@ export class Harness implements AsyncDisposable {
   }
 
   /**
-   * A new folder for what is received, in place of the last one. Everything written before is on the
-   * disk when this resolves, so that no run pays for the one before it.
+   * A new folder for what is received, in place of the last one. Everything written before is on
+   * the disk when this resolves, so that no run pays for the one before it.
    */
   async emptyFolder(): Promise<string> {
     if (this.#received !== undefined) await Deno.remove(this.#received, { recursive: true });

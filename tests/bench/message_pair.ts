@@ -75,7 +75,9 @@ async function roundTrips(carrier: Carrier, address: string, count: number): Pro
   return trips;
 }
 
-/** A message at a time, each awaited, as a program sends that has one thing to say after the other. */
+/**
+ * A message at a time, each awaited, as a program sends that has one thing to say after the other.
+ */
 async function oneWay(carrier: Carrier, address: string, count: number): Promise<number> {
   const pipe = await carrier.connect(address);
   const message = opening(COUNT, count);

@@ -1,4 +1,7 @@
-/** Messages over our sessions: encrypted, acknowledged, with keys compared with those that are known, as `connect` has them. */
+/**
+ * Messages over our sessions: encrypted, acknowledged, with keys compared with those that are
+ * known, as `connect` has them.
+ */
 import { parseAddress } from "../../peer/address.ts";
 import { dialSession } from "../../peer/dialer.ts";
 import { configFolder } from "../../peer/folders.ts";

@@ -9,7 +9,9 @@ const SFTP_SERVERS = [
 ];
 const SSHD = "/usr/sbin/sshd";
 
-/** A throw-away ssh server for the current user: own keys, own port on loopback, own configuration. */
+/**
+ * A throw-away ssh server for the current user: own keys, own port on loopback, own configuration.
+ */
 export class Ssh {
   readonly #harness: Harness;
   readonly #port = freePort();
@@ -24,7 +26,8 @@ export class Ssh {
     await Deno.mkdir(ssh.#file(""), { recursive: true });
     await ssh.#makeKeys();
     await Deno.writeTextFile(ssh.#file("config"), await ssh.#configuration());
-    // As root, sshd locks a helper process into this folder; packages make it when the service starts.
+    // As root, sshd locks a helper process into this folder; packages make it when the service
+    // starts.
     if (Deno.uid() === 0) await Deno.mkdir("/run/sshd", { recursive: true });
     return ssh;
   }
@@ -48,8 +51,8 @@ export class Ssh {
   }
 
   /**
-   * Copies a file with scp. The sender is scp and the ssh that it waits for; the receiver is a server
-   * of its own, with its session and sftp-server.
+   * Copies a file with scp. The sender is scp and the ssh that it waits for; the receiver is a
+   * server of its own, with its session and sftp-server.
    */
   async copy(source: string, folder: string, words: string[]): Promise<Transfer> {
     const server = await this.serve();

@@ -56,7 +56,10 @@ export class Wormhole implements Tool {
   }
 }
 
-/** The interpreter itself, because a version manager's `python3` would add its own start to each run. */
+/**
+ * The interpreter itself, because a version manager's `python3` would add its own start to each
+ * run.
+ */
 async function installedVersion(): Promise<{ python: string; version: string } | null> {
   const script = "import sys, twisted, wormhole_mailbox_server, wormhole; " +
     "print(sys.executable, wormhole.__version__)";

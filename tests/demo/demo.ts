@@ -1,6 +1,7 @@
 /**
- * Shows the program at work, on this machine alone: two people chat and send files, each with a process, a folder and a key of
- * their own. Exits with 0 only if everything was as it should be, and leaves nothing behind.
+ * Shows the program at work, on this machine alone: two people chat and send files, each with a
+ * process, a folder and a key of their own. Exits with 0 only if everything was as it should be,
+ * and leaves nothing behind.
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";

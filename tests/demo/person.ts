@@ -1,4 +1,7 @@
-/** Somebody in the demo, at a machine of their own: a folder with their files, and one with their key. */
+/**
+ * Somebody in the demo, at a machine of their own: a folder with their files, and one with their
+ * key.
+ */
 import { join } from "node:path";
 import { PERMISSIONS } from "../fakes/permissions.ts";
 import { Run, type Show } from "./run.ts";

@@ -1,4 +1,7 @@
-/** A command that somebody in the demo runs. What it prints and what is typed into it is shown as it happens. */
+/**
+ * A command that somebody in the demo runs. What it prints and what is typed into it is shown as it
+ * happens.
+ */
 
 /** Shows one line of the story: who, what it is to them, and the text. */
 export type Show = (mark: "$" | ">" | "|", text: string) => void;

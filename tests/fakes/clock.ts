@@ -7,7 +7,10 @@ interface Timer {
   event: () => void;
 }
 
-/** Resolves when everything that could go on without time passing has gone on, as far as it lies in memory. */
+/**
+ * Resolves when everything that could go on without time passing has gone on, as far as it lies in
+ * memory.
+ */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
@@ -33,7 +36,10 @@ export class FakeClock implements Clock {
     return this.#timers.length;
   }
 
-  /** Lets time pass: what falls due happens in order, each after all that came before it has settled. */
+  /**
+   * Lets time pass: what falls due happens in order, each after all that came before it has
+   * settled.
+   */
   async advance(ms: number): Promise<void> {
     const until = this.#now + ms;
     await settled();
@@ -46,7 +52,10 @@ export class FakeClock implements Clock {
     this.#now = until;
   }
 
-  /** Lets time pass, a step at a time, until the promise settles; a test that waits for what never comes fails. */
+  /**
+   * Lets time pass, a step at a time, until the promise settles; a test that waits for what never
+   * comes fails.
+   */
   async until<T>(promise: Promise<T>, limitMs: number, stepMs = 10): Promise<T> {
     let waiting = true;
     promise.then(() => waiting = false, () => waiting = false);

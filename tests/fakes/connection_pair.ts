@@ -1,4 +1,7 @@
-/** Two Connections joined in memory, and what can befall a line: chunks of any size, little room, slowness, silence, loss, alteration. */
+/**
+ * Two Connections joined in memory, and what can befall a line: chunks of any size, little room,
+ * slowness, silence, loss, alteration.
+ */
 import type { Connection, Path } from "../../protocol/connection.ts";
 import { UnreachableError } from "../../protocol/errors.ts";
 import type { Clock } from "../../peer/clock.ts";

@@ -1,5 +1,6 @@
 /**
- * What the program is allowed, as the first line of main.ts says it: tests and benchmarks run it with no more than that.
+ * What the program is allowed, as the first line of main.ts says it: tests and benchmarks run it
+ * with no more than that.
  */
 export const PERMISSIONS: readonly string[] = readPermissions();
 

@@ -14,7 +14,10 @@ export interface ProgramEvent {
 }
 
 export interface ProgramOptions {
-  /** The folder for XDG_CONFIG_HOME, for an identity that several runs share. Default: one of its own. */
+  /**
+   * The folder for XDG_CONFIG_HOME, for an identity that several runs share. Default: one of its
+   * own.
+   */
   config?: string;
   /** The folder that it runs in. Default: one of its own. */
   cwd?: string;

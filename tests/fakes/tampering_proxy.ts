@@ -1,8 +1,14 @@
-/** A proxy between a dialler and a listener over loopback that a test can make stall, alter a bit, or lead elsewhere. */
+/**
+ * A proxy between a dialler and a listener over loopback that a test can make stall, alter a bit,
+ * or lead elsewhere.
+ */
 export class TamperingProxy implements AsyncDisposable {
   /** Where new connections lead. */
   target: string;
-  /** The byte towards the listener in which one bit is turned over, counted from 0 on each connection. */
+  /**
+   * The byte towards the listener in which one bit is turned over, counted from 0 on each
+   * connection.
+   */
   flipAt: number | undefined;
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #open = new Set<Deno.TcpConn>();

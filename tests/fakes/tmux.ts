@@ -64,8 +64,8 @@ export class Tmux implements AsyncDisposable {
   }
 
   /**
-   * What the terminal shows, without empty lines at its end; with `history` also what scrolled away, with `colors` also
-   * the sequences that colour it.
+   * What the terminal shows, without empty lines at its end; with `history` also what scrolled
+   * away, with `colors` also the sequences that colour it.
    */
   async screen(options: { history?: boolean; colors?: boolean } = {}): Promise<string> {
     const from = options.history ? ["-S", "-"] : [];
@@ -74,7 +74,8 @@ export class Tmux implements AsyncDisposable {
   }
 
   /**
-   * Looks until the terminal shows the text, or what the expression or function accepts; resolves to all that it shows.
+   * Looks until the terminal shows the text, or what the expression or function accepts; resolves
+   * to all that it shows.
    * @throws {Error} with what it shows instead, after 10 s
    */
   async waitFor(wanted: string | RegExp | ((screen: string) => boolean)): Promise<string> {

@@ -48,7 +48,10 @@ function vectorSide(vector: Vector, side: "init" | "resp"): HandshakeState {
   });
 }
 
-/** Plays a vector's handshake messages and compares each; returns both ends and what is left to play. */
+/**
+ * Plays a vector's handshake messages and compares each; returns both ends and what is left to
+ * play.
+ */
 function playHandshake(vector: Vector) {
   const sides = [vectorSide(vector, "init"), vectorSide(vector, "resp")] as const;
   let count = 0;

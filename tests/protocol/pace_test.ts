@@ -8,7 +8,10 @@ interface Line {
   roundTrip: number;
 }
 
-/** What a line with room for everything in its buffers does to a sender that always has something to send. */
+/**
+ * What a line with room for everything in its buffers does to a sender that always has something to
+ * send.
+ */
 function simulate(
   pace: Pace,
   line: Line,

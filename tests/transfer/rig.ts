@@ -95,7 +95,10 @@ export class Rig implements Disposable {
   }
 }
 
-/** All paths in a folder and what they are: "755 content", "dir", "→ target". Long contents as their digest. */
+/**
+ * All paths in a folder and what they are: "755 content", "dir", "→ target". Long contents as their
+ * digest.
+ */
 export function listing(folder: string, prefix = ""): Record<string, string> {
   const result: Record<string, string> = {};
   for (const name of namesIn(folder)) {
