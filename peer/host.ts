@@ -22,7 +22,6 @@ export interface Environment {
 
 export interface Host extends Environment {
   identity: Identity;
-  known: KnownPeers;
   trust: Trust;
   /** The name that we go by; /nick changes it. */
   name: string;
@@ -42,9 +41,11 @@ export async function openHost(environment: Environment, name?: string): Promise
   const checked = chosen === undefined ? undefined : requireName(chosen);
   const identity = await loadIdentity(folder);
   const known = new KnownPeers(folder);
+  // Whom such a line was for would be trusted anew, as if never met.
+  environment.output.warn(...await known.check());
   const trust = new Trust(known);
   const ownName = checked ?? defaultName(identity);
-  return { ...environment, identity, known, trust, name: ownName };
+  return { ...environment, identity, trust, name: ownName };
 }
 
 /** What dialling needs of a host. */

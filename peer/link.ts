@@ -1,6 +1,6 @@
 /**
- * One connection while a session uses it: what writes to it, what reads from it, its keep-alive and its farewell. A session has one link
- * at a time, and many in its life.
+ * One connection while a session uses it: what writes to it, what reads from it, its keep-alive and
+ * its farewell. A session has one link at a time, and many in its life.
  */
 import type { Connection } from "../protocol/connection.ts";
 import { ProtocolError, UnreachableError } from "../protocol/errors.ts";
@@ -17,6 +17,12 @@ import {
 } from "../protocol/session_frame.ts";
 import type { Clock } from "./clock.ts";
 import { readOut } from "./read_out.ts";
+
+/**
+ * Milliseconds by which a timer may be late before that tells of this process, and not of the
+ * other.
+ */
+const HELD_UP_MS = 1_000;
 
 /** The session, as its link sees it. None of these is called after `close`. */
 export interface LinkUser {
@@ -90,7 +96,10 @@ export class Link {
     this.#wake.resolve();
   }
 
-  /** Sends the GOODBYE, and resolves when the other side has closed, too, or after long enough. What arrives meanwhile is dropped. */
+  /**
+   * Sends the GOODBYE, and resolves when the other side has closed, too, or after long enough. What
+   * arrives meanwhile is dropped.
+   */
   async sayGoodbye(goodbye: Goodbye): Promise<void> {
     this.#farewell = goodbye;
     this.wake();
@@ -129,7 +138,10 @@ export class Link {
     this.#written.resolve();
   }
 
-  /** What the other side said last may still be there to be read: the reader notices the loss, too, unless it is stuck. */
+  /**
+   * What the other side said last may still be there to be read: the reader notices the loss, too,
+   * unless it is stuck.
+   */
   #writeFailed(error: Error): void {
     if (this.#closed) return;
     this.#cancelStuck = this.#clock.after(GOODBYE_TIMEOUT_MS, () => this.#lose(error));
@@ -159,7 +171,8 @@ export class Link {
     }
     if (reason instanceof ProtocolError && !this.#closed) {
       this.#user.offended(reason);
-      // Bytes that nobody reads would make the system take back the GOODBYE when the connection is closed.
+      // Bytes that nobody reads would make the system take back the GOODBYE when the connection is
+      // closed.
       if (!await readOut(this.connection)) return;
     }
     this.#ended.resolve();
@@ -190,8 +203,14 @@ export class Link {
     }
   }
 
-  #keepAlive(): void {
-    const idle = this.#clock.now() - this.#lastHeard;
+  /**
+   * @param due when this was to be called: much later than that, this process itself was held up,
+   *   and has not read what came meanwhile
+   */
+  #keepAlive(due = this.#clock.now()): void {
+    const now = this.#clock.now();
+    if (now - due > HELD_UP_MS) this.#lastHeard = now - PING_AFTER_MS;
+    const idle = now - this.#lastHeard;
     if (idle >= DEAD_AFTER_MS) {
       const seconds = Math.round(idle / 1_000);
       return this.#lose(new UnreachableError(`no sign of life for ${seconds} s`));
@@ -201,8 +220,8 @@ export class Link {
       this.#pingDue = true;
       this.wake();
     }
-    const wait = (quiet ? DEAD_AFTER_MS : PING_AFTER_MS) - idle;
-    this.#cancelKeepAlive = this.#clock.after(Math.max(wait, 10), () => this.#keepAlive());
+    const wait = Math.max((quiet ? DEAD_AFTER_MS : PING_AFTER_MS) - idle, 10);
+    this.#cancelKeepAlive = this.#clock.after(wait, () => this.#keepAlive(now + wait));
   }
 
   #lose(reason: Error): void {

@@ -1,6 +1,6 @@
 /**
- * Waits for peers on a port: tells by the first bytes what each connection is, and turns ours into sessions, new ones or
- * ones that go on.
+ * Waits for peers on a port: tells by the first bytes what each connection is, and turns ours into
+ * sessions, new ones or ones that go on.
  */
 import { encodeText } from "../protocol/bytes.ts";
 import type { Connection } from "../protocol/connection.ts";
@@ -22,8 +22,7 @@ import {
 } from "../protocol/session_frame.ts";
 import type { Address } from "./address.ts";
 import { ADVICE } from "./advice.ts";
-import { openSockets, reachableAddresses } from "./carrier/listen_tcp.ts";
-import { TcpConnection } from "./carrier/tcp.ts";
+import { acceptEach, openSockets, reachableAddresses } from "./carrier/listen_tcp.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { AsyncQueue } from "./async_queue.ts";
 import { readOut } from "./read_out.ts";
@@ -94,18 +93,11 @@ export class Listener implements AsyncDisposable {
     return Promise.resolve();
   }
 
-  async #accept(socket: Deno.TcpListener): Promise<void> {
-    while (this.#sockets.includes(socket)) {
-      try {
-        const connection = new TcpConnection(await socket.accept());
-        if (this.#handshakes.size >= MAX_HANDSHAKES) connection.close();
-        else this.#serve(connection);
-      } catch {
-        if (!this.#sockets.includes(socket)) return;
-        // A connection that broke before it was accepted, or too many open files: the next one may do better.
-        await new Promise((resolve) => this.#clock.after(50, () => resolve(undefined)));
-      }
-    }
+  #accept(socket: Deno.TcpListener): void {
+    acceptEach(socket, () => this.#sockets.includes(socket), (connection) => {
+      if (this.#handshakes.size >= MAX_HANDSHAKES) connection.close();
+      else this.#serve(connection);
+    }, this.#clock);
   }
 
   /** One connection from its first byte to its session, under one deadline. */
@@ -182,7 +174,10 @@ export class Listener implements AsyncDisposable {
     this.sessions.push(session);
   }
 
-  /** Tells a peer why there is no session for it. No greeting can answer one that goes on: it would say how far we have got. */
+  /**
+   * Tells a peer why there is no session for it. No greeting can answer one that goes on: it would
+   * say how far we have got.
+   */
   async #dismiss(
     secure: SecureConnection,
     hello: Hello,

@@ -1,6 +1,6 @@
 /**
- * Plain chat: lines of UTF-8 with anything that speaks them, nc and the original program included. No names, no files, and no
- * protection at all.
+ * Plain chat: lines of UTF-8 with anything that speaks them, nc and the original program included.
+ * No names, no files, and no protection at all.
  */
 import { encodeText } from "../protocol/bytes.ts";
 import type { Connection } from "../protocol/connection.ts";
@@ -26,6 +26,11 @@ export class PlainRoom {
 
   constructor(output: Output) {
     this.#output = output;
+  }
+
+  /** How many are here. */
+  get size(): number {
+    return this.#connections.size;
   }
 
   /**
@@ -87,7 +92,8 @@ export class PlainRoom {
 /**
  * The lines that arrive; what stands behind the last line end is a line, too.
  * @param dialled whether it was this side that dialled
- * @throws {ProtocolError} if the other side is a p2p that wants to be encrypted, or a line is too long
+ * @throws {ProtocolError} if the other side is a p2p that wants to be encrypted, or a line is too
+ *   long
  */
 export async function* plainLines(
   connection: Connection,

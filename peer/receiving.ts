@@ -23,11 +23,17 @@ import { describe } from "./words.ts";
 /** The kind of a stream that carries files. */
 export const FILES_KIND = "files/1";
 
-/** Offers that are received at once; others wait. Each may hold a hundred files open, and running out of descriptors ends the program. */
+/**
+ * Offers that are received at once; others wait. Each may hold a hundred files open, and running
+ * out of descriptors ends the program.
+ */
 const MAX_RECEIVES = 24;
 
 export interface ReceivingOptions {
-  /** Where files go; undefined: the current folder, which need not be one that takes files until some come. */
+  /**
+   * Where files go; undefined: the current folder, which need not be one that takes files until
+   * some come.
+   */
   folder: string | undefined;
   /** Whether offers are accepted without asking. */
   accept: boolean;
@@ -47,7 +53,10 @@ export class Receiving {
   /** Whether a stream is on its way to standard output: two at once would be mixed. */
   #streaming = false;
 
-  /** @throws {FileError} if a folder was named that cannot be written: better now than when files come */
+  /**
+   * @throws {FileError} if a folder was named that cannot be written: better now than when files
+   *   come
+   */
   constructor(host: Host, screen: Screen, options: ReceivingOptions) {
     this.#host = host;
     this.#screen = screen;
@@ -55,7 +64,9 @@ export class Receiving {
     this.#folder = options.folder === undefined ? "." : writableFolder(options.folder);
   }
 
-  /** Receives what a peer offers on the stream. Tells whether all of it is here; errors are shown. */
+  /**
+   * Receives what a peer offers on the stream. Tells whether all of it is here; errors are shown.
+   */
   async receive(peer: Peer, stream: ByteStream): Promise<boolean> {
     const { output, signal } = this.#host;
     let progress: Progress | undefined;
@@ -152,7 +163,9 @@ export class Receiving {
     }
   }
 
-  /** Asks the user. Once the peer has gone the answer is of no use, and the question is taken back. */
+  /**
+   * Asks the user. Once the peer has gone the answer is of no use, and the question is taken back.
+   */
   async #ask(peer: Peer, question: string): Promise<string | null> {
     const gone = new AbortController();
     peer.session.ended.then(() => {
@@ -182,7 +195,9 @@ function itemsOf(offer: Offer): Entry[] {
 function nameOf(offer: Offer): string {
   if (offer.stream) return "standard input";
   const items = itemsOf(offer);
-  return items.length === 1 ? items[0]!.path : `${items.length} files and folders`;
+  if (items.length === 1) return items[0]!.path;
+  const files = items.every(({ kind }) => kind === EntryKind.file);
+  return `${items.length} ${files ? "files" : "files and folders"}`;
 }
 
 function describeOffer(peer: Peer, offer: Offer): string {

@@ -1,5 +1,6 @@
 /** Sends files over a session, with everything that its user sees of that. */
 import { ResetCode } from "../protocol/connection.ts";
+import { EntryKind } from "../protocol/offer.ts";
 import { sendFiles, type SendResult } from "../transfer/send.ts";
 import type { Sources } from "../transfer/walk.ts";
 import type { Output } from "./output.ts";
@@ -60,5 +61,7 @@ function report(output: Output, result: SendResult, summary: string, peer: strin
 function nameOf(sources: Sources): string {
   const [first] = sources.roots;
   if (sources.roots.length === 1) return first?.path === "-" ? "standard input" : first!.name;
-  return `${sources.roots.length} files and folders`;
+  const { length } = sources.roots;
+  const files = sources.roots.every(({ first }) => sources.entries[first]!.kind === EntryKind.file);
+  return `${length} ${files ? "files" : "files and folders"}`;
 }

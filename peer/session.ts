@@ -1,6 +1,7 @@
 /**
- * A session with one peer: streams over a secure connection, and over the next one when that is lost. This drives the pure parts
- * (mux, send log, pace) with connections and a clock. protocol/README.md, section 5.
+ * A session with one peer: streams over a secure connection, and over the next one when that is
+ * lost. This drives the pure parts (mux, send log, pace) with connections and a clock.
+ * protocol/README.md, section 5.
  *
  *                    attach                        GOODBYE, or fail
  *        new ─────────────────▶ connected ──────────────────────────────▶ ended
@@ -44,7 +45,10 @@ import { SessionStream } from "./session_stream.ts";
 
 /** Bytes handed to the connection at once. */
 const BATCH_BYTES = 262_144;
-/** Frames kept until they are acknowledged: no more are sent then, so that a peer which never does costs little. */
+/**
+ * Frames kept until they are acknowledged: no more are sent then, so that a peer which never does
+ * costs little.
+ */
 const MAX_KEPT_FRAMES = 65_536;
 
 export interface SessionOptions {
@@ -66,6 +70,8 @@ export interface SessionEnd {
   code: number;
   /** Whether this side ended it. */
   byUs: boolean;
+  /** Whether something that this side had sent, or still wanted to, was not acknowledged. */
+  undelivered: boolean;
 }
 
 /** "away" is without a connection, while there is hope. */
@@ -77,7 +83,10 @@ export class Session {
   readonly remoteKey: Uint8Array;
   /** Settles when the session is over; never rejects. */
   readonly ended: Promise<SessionEnd>;
-  /** Settles when the other side has greeted for the first time; rejects with what ended the session before that. */
+  /**
+   * Settles when the other side has greeted for the first time; rejects with what ended the session
+   * before that.
+   */
   readonly greeted: Promise<void>;
   /** Told when the connection is lost: finds the session another one. For whoever dialled. */
   onAway: (() => void) | undefined;
@@ -95,8 +104,8 @@ export class Session {
   #end: SessionEnd | undefined;
   #link: Link | undefined;
   #attachments = 0;
-  // Of the present link: whether our HELLO has gone out, whether theirs has come, and whether numbered frames may be sent.
-  // A session that goes on must first know how far the other side got.
+  // Of the present link: whether our HELLO has gone out, whether theirs has come, and whether
+  // numbered frames may be sent. A session that goes on must first know how far the other side got.
   #greetedOut = false;
   #greetedIn = false;
   #open = false;
@@ -156,8 +165,8 @@ export class Session {
   }
 
   /**
-   * Goes on over this connection, at once, instead of the one before. For a responder `hello` is the initiator's, already read;
-   * one that does not fit what this session has seen ends it.
+   * Goes on over this connection, at once, instead of the one before. For a responder `hello` is
+   * the initiator's, already read; one that does not fit what this session has seen ends it.
    */
   attach(connection: Connection, decoder?: SessionFrameDecoder, hello?: Hello): void {
     if (this.#end) return connection.close();
@@ -215,8 +224,8 @@ export class Session {
   }
 
   /**
-   * Ends the session: waits until the other side has acknowledged everything (5 s at most; not if the user
-   * interrupted), says goodbye, and resolves when the connection is closed.
+   * Ends the session: waits until the other side has acknowledged everything (5 s at most; not if
+   * the user interrupted), says goodbye, and resolves when the connection is closed.
    */
   async end(code: number = GoodbyeCode.done, text = ""): Promise<void> {
     if (code === GoodbyeCode.done) await this.#flush();
@@ -243,9 +252,17 @@ export class Session {
     return this.#end !== undefined;
   }
 
+  /** Whether the other side has acknowledged everything. */
+  get #allDelivered(): boolean {
+    return this.#log.kept === 0 && this.#mux.idle;
+  }
+
   // Sending
 
-  /** Everything of the session that can go out now, up to a batch. An ACK travels with other things, or when it is time for it. */
+  /**
+   * Everything of the session that can go out now, up to a batch. An ACK travels with other things,
+   * or when it is time for it.
+   */
   #collect(leaving: boolean, anyway: boolean): Uint8Array[] {
     const parts: Uint8Array[] = [];
     if (!this.#greetedOut) parts.push(this.#hello());
@@ -319,7 +336,8 @@ export class Session {
     this.#bytesSinceAck += frame.payload.length;
     this.#mux.receive(frame);
     if (frame.type === FrameType.finish) this.#ackNow = true;
-    // Grants and resets that the frame provoked go out at once, and what it granted is used at once.
+    // Grants and resets that the frame provoked go out at once, and what it granted is used at
+    // once.
     if (this.#mux.controlPending || this.#ackNow || frame.type === FrameType.window) this.#wake();
   }
 
@@ -342,7 +360,7 @@ export class Session {
     const now = this.#clock.now();
     const sample = this.#log.acknowledge(count, now);
     if (sample) this.#pace.acknowledged(sample, now);
-    if (this.#flushed && this.#log.kept === 0 && this.#mux.idle) this.#flushed.resolve();
+    if (this.#flushed && this.#allDelivered) this.#flushed.resolve();
     this.#wake();
   }
 
@@ -416,16 +434,21 @@ export class Session {
 
   /** Resolves when everything is acknowledged, the session is over, or it takes too long. */
   async #flush(): Promise<void> {
-    // Without a connection there is nothing to wait for here: who must know waits for `finish` of its streams.
-    if (this.#end || !this.#link || (this.#log.kept === 0 && this.#mux.idle)) return;
+    // Without a connection there is nothing to wait for here: who must know waits for `finish` of
+    // its streams.
+    if (this.#end || !this.#link || this.#allDelivered) return;
     this.#flushed ??= Promise.withResolvers();
     const cancel = this.#clock.after(FLUSH_TIMEOUT_MS, this.#flushed.resolve);
     await Promise.race([this.#flushed.promise, this.ended]);
     cancel();
   }
 
-  async #finishWith(goodbye: Goodbye | undefined, end: SessionEnd): Promise<void> {
+  async #finishWith(
+    goodbye: Goodbye | undefined,
+    how: Omit<SessionEnd, "undelivered">,
+  ): Promise<void> {
     if (this.#end) return void await this.ended;
+    const end = { ...how, undelivered: !this.#allDelivered };
     this.#end = end;
     this.#cancelHold?.();
     this.#cancelAck?.();

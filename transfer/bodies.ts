@@ -9,6 +9,7 @@ import { decodeBegin, type Entry, EntryKind, FileMessage } from "../protocol/off
 import { wantedBodies } from "./conflict.ts";
 import type { Item, StagedFile } from "./item.ts";
 import { Lanes } from "./lanes.ts";
+import { outOfOrder } from "./message_reader.ts";
 import { PartWriter } from "./part_writer.ts";
 import type { Progress, TransferItem } from "./progress.ts";
 
@@ -192,9 +193,4 @@ export class Bodies {
 /** @throws {ProtocolError} if a DATA message is empty */
 export function checkData(message: Message): void {
   if (message.body.length === 0) throw new ProtocolError("Body not accepted: empty DATA");
-}
-
-/** A message that must not come where it came. */
-export function outOfOrder(message: Message): ProtocolError {
-  return new ProtocolError(`Message out of order: type ${message.type}`);
 }

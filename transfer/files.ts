@@ -1,7 +1,8 @@
 /**
- * The disk: what the rest of `transfer` needs of it, errors in words included. Beside this file only `walk.ts`,
- * `source_file.ts`, `part.ts`, `part_writer.ts` and `item.ts` name Deno. Calls that take microseconds are synchronous: for
- * ten thousand small files that is several times cheaper than a round through the thread pool for each.
+ * The disk: what the rest of `transfer` needs of it, errors in words included. Beside this file
+ * only `walk.ts`, `source_file.ts`, `part.ts`, `part_writer.ts` and `item.ts` name Deno. Calls that
+ * take microseconds are synchronous: for ten thousand small files that is several times cheaper
+ * than a round through the thread pool for each.
  */
 import { accessSync, constants, lutimesSync, statfsSync } from "node:fs";
 import { FileError } from "../protocol/errors.ts";
@@ -25,11 +26,15 @@ const STATES: Record<string, [state: string, hint: string]> = {
   EIO: ["the disk reports an error", "Check the disk"],
 };
 
+/** Deno gives this error no code. */
+const FILE_TOO_LARGE = /File too large/i;
+
 /** The system's name of an error: "ENOSPC". */
 export function errorCode(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | undefined)?.code;
   if (typeof code === "string") return code;
-  return error instanceof Deno.errors.NotADirectory ? "ENOTDIR" : undefined;
+  if (error instanceof Deno.errors.NotADirectory) return "ENOTDIR";
+  return error instanceof Error && FILE_TOO_LARGE.test(error.message) ? "EFBIG" : undefined;
 }
 
 /** One clear FileError for what the system said: "Cannot read /a/b: permission denied". */
@@ -101,7 +106,10 @@ export function writableFolder(folder: string): string {
   });
 }
 
-/** Bytes that a user may still write, and the bytes that the disk gives out at a time; undefined if unknown. */
+/**
+ * Bytes that a user may still write, and the bytes that the disk gives out at a time; undefined if
+ * unknown.
+ */
 export function freeSpace(folder: string): { free: number; unit: number } | undefined {
   try {
     const { bavail, bsize } = statfsSync(folder);
@@ -136,14 +144,20 @@ export function publishFile(from: string, to: string): boolean {
   return true;
 }
 
-/** For file systems that have no hard links: between the look and the rename nothing guards the name. */
+/**
+ * For file systems that have no hard links: between the look and the rename nothing guards the
+ * name.
+ */
 function publishWithoutLink(from: string, to: string): boolean {
   if (kindAt(to) !== "none") return false;
   onDisk("Cannot create", to, () => Deno.renameSync(from, to));
   return true;
 }
 
-/** As `publishFile`, for a directory. The system replaces an empty directory only, which loses nothing. */
+/**
+ * As `publishFile`, for a directory. The system replaces an empty directory only, which loses
+ * nothing.
+ */
 export function publishDirectory(from: string, to: string): boolean {
   if (kindAt(to) !== "none") return false;
   try {

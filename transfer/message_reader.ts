@@ -1,6 +1,7 @@
 /** Reads messages from a stream. */
 import { freeBytes } from "../protocol/bytes.ts";
 import type { ByteStream } from "../protocol/connection.ts";
+import { ProtocolError } from "../protocol/errors.ts";
 import {
   type Message,
   MessageDecoder,
@@ -47,4 +48,14 @@ export class MessageReader {
       this.#disposable = bytes;
     }
   }
+}
+
+/** A message that must not come where it came. */
+export function outOfOrder(message: Message): ProtocolError {
+  return new ProtocolError(`Message out of order: type ${message.type}`);
+}
+
+/** The stream ended where a message had to come. */
+export function endedEarly(): ProtocolError {
+  return new ProtocolError("Transfer not complete: the other side ended it without a word");
 }

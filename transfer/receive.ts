@@ -20,7 +20,7 @@ import {
   senderMessageLimit,
   SKIP_NUMBERS,
 } from "../protocol/offer.ts";
-import { Bodies, checkData, outOfOrder } from "./bodies.ts";
+import { Bodies, checkData } from "./bodies.ts";
 import type { ClaimOwner, Claims } from "./claims.ts";
 import { closeGently } from "./close.ts";
 import {
@@ -35,7 +35,7 @@ import { fileError, freeSpace, syncDirectory, writableFolder } from "./files.ts"
 import { BlockDigester, blockLength } from "./have.ts";
 import { createItem, type Item } from "./item.ts";
 import { Interruption } from "./interruption.ts";
-import { MessageReader } from "./message_reader.ts";
+import { endedEarly, MessageReader, outOfOrder } from "./message_reader.ts";
 import { entriesProblem } from "./name.ts";
 import { Outbox } from "./outbox.ts";
 import { Part } from "./part.ts";
@@ -61,7 +61,7 @@ export interface Offer {
 
 /** An answer to an offer. */
 export type Decision =
-  | { accept: true; folder?: string; conflict?: ConflictMode }
+  | { accept: true }
   | { accept: false; code: typeof RefuseCode.declined | typeof RefuseCode.nobody; text?: string };
 
 export interface ReceiveOptions {
@@ -208,7 +208,7 @@ class Receiver implements ClaimOwner {
     }
     this.#result.accepted = true;
     if (stream) await this.#receiveStream();
-    else await this.#receiveItems(decision);
+    else await this.#receiveItems();
     await this.#outbox.message(
       FileMessage.done,
       encodeDone(this.#result.files, this.#result.bytes),
@@ -221,7 +221,7 @@ class Receiver implements ClaimOwner {
     const message = await this.#reader.read();
     if (message?.type === FileMessage.fail && this.#accepted) throw senderFailed(message);
     if (message) return message;
-    throw new ProtocolError("Transfer not complete: the other side ended it without a word");
+    throw endedEarly();
   }
 
   async #readOffer(): Promise<void> {
@@ -289,9 +289,9 @@ class Receiver implements ClaimOwner {
     this.#result.files = 1;
   }
 
-  async #receiveItems(decision: { folder?: string; conflict?: ConflictMode }): Promise<void> {
-    const folder = writableFolder(decision.folder ?? this.#options.folder);
-    const mode = decision.conflict ?? this.#options.conflict;
+  async #receiveItems(): Promise<void> {
+    const folder = writableFolder(this.#options.folder);
+    const mode = this.#options.conflict;
     const ask = this.#options.askConflict ?? (() => Promise.resolve("rename" as const));
     const plans = await this.#cancelled.race(planItems(this.#entries, folder, mode, ask));
     const items = await this.#createItems(plans, folder);

@@ -23,7 +23,7 @@ import {
 import { closeGently, within } from "./close.ts";
 import { BlockDigester, HaveComparer } from "./have.ts";
 import { Interruption } from "./interruption.ts";
-import { MessageReader } from "./message_reader.ts";
+import { endedEarly, MessageReader, outOfOrder } from "./message_reader.ts";
 import { Outbox } from "./outbox.ts";
 import type { Progress, TransferItem } from "./progress.ts";
 import { OfferRefusedError } from "./refusal.ts";
@@ -224,7 +224,9 @@ class Sender {
   /** Sends what there is at once: a pipe may pause at any time. */
   async #standardInput(): Promise<void> {
     const { stdin } = this.#options;
-    if (!stdin) throw new FileError("Cannot read standard input: there is none");
+    if (!stdin) throw new FileError("Cannot read standard input: there is none", {
+        hint: "Name files instead of -",
+      });
     await this.#outbox.flush();
     for (;;) {
       const room = await this.#outbox.room();
@@ -356,14 +358,6 @@ class AnswerReader implements Disposable {
     if (entry && hasBody(entry)) return entry;
     throw new ProtocolError(`Answer not accepted: entry ${index} is no file of the offer`);
   }
-}
-
-function endedEarly(): ProtocolError {
-  return new ProtocolError("Transfer not complete: the other side ended it without a word");
-}
-
-function outOfOrder(message: Message): ProtocolError {
-  return new ProtocolError(`Message out of order: type ${message.type}`);
 }
 
 /** What a person is told of an error that the stream had. */

@@ -29,9 +29,10 @@ export interface Sources {
 
 export interface CollectOptions {
   signal?: AbortSignal;
-  /** The name that standard input is offered under. */
-  stdinName?: string;
 }
+
+/** The name that standard input is offered under. */
+const STDIN_NAME = "stdin";
 
 /**
  * Looks at files and directories, in the order given; within a directory by name. An argument that
@@ -45,13 +46,13 @@ export async function collectSources(
   paths: readonly string[],
   options: CollectOptions = {},
 ): Promise<Sources> {
-  if (paths.includes("-")) return standardInput(paths, options.stdinName ?? "stdin");
+  if (paths.includes("-")) return standardInput(paths);
   const walker = new Walker(options.signal);
   for (const path of paths) await walker.addArgument(path);
   return walker.finish();
 }
 
-function standardInput(paths: readonly string[], name: string): Sources {
+function standardInput(paths: readonly string[]): Sources {
   if (paths.length > 1) {
     throw new UsageError("Standard input cannot be sent together with files", {
       hint: "Give - alone",
@@ -62,10 +63,10 @@ function standardInput(paths: readonly string[], name: string): Sources {
     mode: 0,
     mtime: 0,
     size: undefined,
-    path: name,
+    path: STDIN_NAME,
     target: "",
   };
-  const root = { path: "-", name, first: 0, end: 1 };
+  const root = { path: "-", name: STDIN_NAME, first: 0, end: 1 };
   return { roots: [root], entries: [entry], paths: ["-"], total: undefined };
 }
 

@@ -1,11 +1,13 @@
 /** Listening sockets: opening them, and the addresses under which others reach them. */
 import { FileError, type P2pError, UnreachableError, UsageError } from "../../protocol/errors.ts";
 import type { Address } from "../address.ts";
+import { type Clock, sleep, systemClock } from "../clock.ts";
 import { describeNetworkError } from "../network_error.ts";
+import { TcpConnection } from "./tcp.ts";
 
 /**
- * On all addresses, one IPv6 socket takes IPv4 as well on most systems; where it does not, or there is no IPv6, a second one
- * or the other one serves.
+ * On all addresses, one IPv6 socket takes IPv4 as well on most systems; where it does not, or there
+ * is no IPv6, a second one or the other one serves.
  * @param host undefined for all addresses
  * @throws {UnreachableError} if another program has the port
  * @throws {UsageError} if the address is not this machine's
@@ -50,7 +52,34 @@ function listenError(host: string, port: number, cause: unknown): P2pError {
   });
 }
 
-/** The addresses that others can use, the likeliest first. Loopback, which serves this machine only, comes last. */
+/** Milliseconds before the next try when a connection could not be accepted. */
+const ACCEPT_RETRY_MS = 50;
+
+/**
+ * Hands every connection to `take`, until the socket is closed. `open` tells whether it still is.
+ */
+export async function acceptEach(
+  socket: Deno.TcpListener,
+  open: () => boolean,
+  take: (connection: TcpConnection) => void,
+  clock: Clock = systemClock,
+): Promise<void> {
+  while (open()) {
+    try {
+      take(new TcpConnection(await socket.accept()));
+    } catch {
+      if (!open()) return;
+      // A connection that broke before it was accepted, or too many open files: the next one may do
+      // better.
+      await sleep(clock, ACCEPT_RETRY_MS);
+    }
+  }
+}
+
+/**
+ * The addresses that others can use, the likeliest first. Loopback, which serves this machine only,
+ * comes last.
+ */
 export function reachableAddresses(host: string | undefined, port: number): Address[] {
   if (host !== undefined && host !== "0.0.0.0" && host !== "::") return [{ host, port }];
   const ipv4Only = host === "0.0.0.0";

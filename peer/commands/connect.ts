@@ -1,4 +1,5 @@
 /** `p2p connect`: joins a peer that listens, for chat and files. */
+import { UnreachableError } from "../../protocol/errors.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
 import { parseAddress } from "../address.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
@@ -35,6 +36,11 @@ export async function connect(
   const { end } = await Promise.race([visit, typed.then(() => visit)]);
   host.signal.throwIfAborted();
   if (end.error) throw end.error;
+  if (end.undelivered && !end.byUs && !screen.interactive) {
+    throw new UnreachableError(`${session.remoteName} left before all of the input had arrived`, {
+      hint: "Send it as a file, or again when they are back.",
+    });
+  }
   // What could not be read of the input ended it, too, and is the reason to tell.
   if (end.byUs) await typed;
 }

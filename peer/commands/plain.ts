@@ -1,9 +1,12 @@
-/** `listen --plain` and `connect --plain`: chat with nc, the original program, and whatever else speaks lines of text. */
+/**
+ * `listen --plain` and `connect --plain`: chat with nc, the original program, and whatever else
+ * speaks lines of text.
+ */
 import type { P2pError } from "../../protocol/errors.ts";
-import { DIAL_TIMEOUT_MS } from "../../protocol/limits.ts";
+import { DIAL_TIMEOUT_MS, MAX_SESSIONS } from "../../protocol/limits.ts";
 import { type Address, DEFAULT_PORT } from "../address.ts";
-import { openSockets, reachableAddresses } from "../carrier/listen_tcp.ts";
-import { dialTcp, TcpConnection } from "../carrier/tcp.ts";
+import { acceptEach, openSockets, reachableAddresses } from "../carrier/listen_tcp.ts";
+import { dialTcp } from "../carrier/tcp.ts";
 import type { AfterLine } from "../chat_commands.ts";
 import type { Environment } from "../host.ts";
 import { PLAIN_WARNING, PlainRoom } from "../plain.ts";
@@ -54,21 +57,16 @@ export async function listenInPlain(
     (after) => (after === "quit" || screen.interactive) && close(),
     (error) => output.error(describe(error)),
   );
-  await Promise.all(sockets.map((socket) => accept(socket, room, left)));
+  await Promise.all(
+    sockets.map((socket) =>
+      acceptEach(socket, () => sockets.includes(socket), (connection) => {
+        if (room.size >= MAX_SESSIONS) return connection.close();
+        room.enter(connection, false).then((error) => left(connection.remote, error));
+      })
+    ),
+  );
   signal.removeEventListener("abort", close);
   signal.throwIfAborted();
-}
-
-async function accept(
-  socket: Deno.TcpListener,
-  room: PlainRoom,
-  left: (remote: string, error: P2pError | undefined) => void,
-): Promise<void> {
-  // Ends when the socket is closed.
-  for await (const conn of socket) {
-    const connection = new TcpConnection(conn);
-    room.enter(connection, false).then((error) => left(connection.remote, error));
-  }
 }
 
 /** Says what is typed, until there is no more, or /quit. */

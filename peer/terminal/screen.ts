@@ -3,10 +3,10 @@
  * what is being typed. Where standard input is no terminal its lines are handed on as they are;
  * where standard error is none, nothing is drawn.
  */
+import { AsyncQueue } from "../async_queue.ts";
 import { escapeText } from "./escape.ts";
 import { type Key, KeyDecoder } from "./keys.ts";
 import { LineEditor } from "./line_editor.ts";
-import { LineQueue } from "./line_queue.ts";
 import { LiveArea, type Size, type Typed } from "./live_area.ts";
 import { Question } from "./question.ts";
 import { type LineSource, readLines } from "./read_lines.ts";
@@ -44,6 +44,8 @@ export interface StatusLine {
 /** Redrawing after these: the window changed its size, or the program was stopped and goes on. */
 const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows" ? [] : ["SIGWINCH", "SIGCONT"];
 const KEY_BYTES = 4_096;
+/** What stands before the line being typed. */
+const PROMPT = "> ";
 
 export class Screen {
   /**
@@ -63,10 +65,9 @@ export class Screen {
   readonly #area = new LiveArea();
   readonly #status = new Set<{ render: ((columns: number) => string) | undefined }>();
   readonly #editor = new LineEditor();
-  readonly #queue = new LineQueue();
+  readonly #queue = new AsyncQueue<string>();
   /** The first one is being asked. */
   readonly #questions = new Set<Question>();
-  #prompt = "> ";
   #inputEnded = false;
   #closed = false;
 
@@ -91,23 +92,13 @@ export class Screen {
     this.#inputEnded = options.input === false;
   }
 
-  /** What stands before the line being typed. */
-  get prompt(): string {
-    return this.#prompt;
-  }
-
-  set prompt(prompt: string) {
-    this.#prompt = prompt;
-    this.#redraw();
-  }
-
   /**
    * Lines typed or read, without their ends. Ends at Ctrl-D, at the end of input and on `close()`.
    * What a pipe brings is read as fast as it is taken.
    * @throws {P2pError} where a line of a pipe is too long or no text
    */
   async *lines(): AsyncGenerator<string, void, void> {
-    if (this.interactive || this.#inputEnded) yield* this.#queue.take();
+    if (this.interactive || this.#inputEnded) yield* this.#queue;
     else for await (const line of readLines(this.#stdin)) yield line;
   }
 
@@ -222,7 +213,7 @@ export class Screen {
   /** A line that was typed stays on the terminal, as one that was printed. */
   #enter(editor: LineEditor, question: Question | undefined): void {
     const line = editor.take();
-    this.#printOn(this.#terminal!, escapeText((question?.text ?? this.#prompt) + line));
+    this.#printOn(this.#terminal!, escapeText((question?.text ?? PROMPT) + line));
     if (question) this.#settle(question, line);
     else this.#queue.push(line);
   }
@@ -249,7 +240,7 @@ export class Screen {
     this.#inputEnded = true;
     for (const question of this.#questions) question.settle(null);
     this.#questions.clear();
-    this.#queue.end();
+    this.#queue.close();
   }
 
   #redraw(): void {
@@ -268,6 +259,6 @@ export class Screen {
     if (!this.interactive || this.#inputEnded) return undefined;
     const question = this.#asked();
     const { text, cursor } = question?.editor ?? this.#editor;
-    return { prompt: question?.text ?? this.#prompt, text, cursor };
+    return { prompt: question?.text ?? PROMPT, text, cursor };
   }
 }

@@ -692,6 +692,7 @@ Deno.test("Session.end() with an interruption does not wait for acknowledgements
     error: undefined,
     code: GoodbyeCode.interrupted,
     byUs: false,
+    undelivered: false,
   });
   await writing;
   assertEquals(pair.clock.pending, 0);
