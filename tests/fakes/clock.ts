@@ -52,6 +52,11 @@ export class FakeClock implements Clock {
     this.#now = until;
   }
 
+  /** Lets time pass while nothing runs, as when the machine sleeps or the process is held up. */
+  holdUp(ms: number): void {
+    this.#now += ms;
+  }
+
   /**
    * Lets time pass, a step at a time, until the promise settles; a test that waits for what never
    * comes fails.

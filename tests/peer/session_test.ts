@@ -595,6 +595,30 @@ Deno.test("Session notices a dead peer within 20 s, and asks it before", async (
   assertEquals(peer.clock.pending, 0);
 });
 
+Deno.test("Session does not take its own standstill for its peer's death", async () => {
+  const pair = await sessionPair();
+  pair.clock.holdUp(10 * DEAD_AFTER_MS);
+  await pair.clock.advance(1_000);
+  assertEquals([pair.initiator.state, pair.responder.state], ["connected", "connected"]);
+  pair.near.stall();
+  pair.clock.holdUp(10 * DEAD_AFTER_MS);
+  await pair.clock.advance(DEAD_AFTER_MS);
+  assertEquals(pair.initiator.state, "away");
+  await endPair(pair);
+});
+
+Deno.test("Session tells, where the peer ends it, whether all had arrived", async () => {
+  for (const length of [10, 600_000]) {
+    const pair = await sessionPair();
+    const [near] = await openBoth(pair, "files/1", "bulk");
+    const writing = near.write(new Uint8Array(length)).catch(() => {});
+    await pair.clock.advance(100);
+    await pair.clock.until(pair.responder.end(GoodbyeCode.interrupted), 2_000);
+    assertEquals((await pair.initiator.ended).undelivered, length === 600_000);
+    await writing;
+  }
+});
+
 Deno.test("Session notices a dead peer while it sends to it", async () => {
   const pair = await sessionPair();
   const [near] = await openBoth(pair, "files/1", "bulk");
