@@ -73,9 +73,11 @@ async function sendToAll(host: Host, room: Room, argument: string): Promise<void
       hint: "Send it with: p2p send --address ADDRESS --file -",
     });
   }
-  if (room.peers.length === 0) throw new P2pError("Nothing sent: nobody is here");
+  if (room.chatting.length === 0) {
+    throw new P2pError("Nothing sent: nobody is here", { hint: "Wait until somebody has come." });
+  }
   const sources = await collectSources([localPath(argument)], { signal: host.signal });
-  for (const peer of room.peers) {
+  for (const peer of room.chatting) {
     const { output, signal } = host;
     const sending = sendSources(peer.session, sources, { output, signal });
     room.track(sending).catch((error) => output.error(describe(error)));

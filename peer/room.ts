@@ -56,6 +56,11 @@ export class Room {
     return [...this.#peers].filter((peer) => peer.here);
   }
 
+  /** Those who take part in the chat, and not only send files. */
+  get chatting(): Peer[] {
+    return this.peers.filter((peer) => peer.chat);
+  }
+
   /**
    * Takes somebody in until the session is over and all that they said is shown.
    * @param chat whether we begin a chat with them: whoever dialled does
@@ -79,8 +84,7 @@ export class Room {
 
   /** Says a line to everybody who chats. */
   async say(text: string): Promise<void> {
-    const listeners = this.peers.filter((peer) => peer.chat);
-    if (listeners.length === 0) this.#host.output.say("Nobody is here yet to read that.");
+    if (this.chatting.length === 0) this.#host.output.say("Nobody is here yet to read that.");
     await this.#tellAll((chat) => chat.say(text));
   }
 

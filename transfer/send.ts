@@ -224,9 +224,11 @@ class Sender {
   /** Sends what there is at once: a pipe may pause at any time. */
   async #standardInput(): Promise<void> {
     const { stdin } = this.#options;
-    if (!stdin) throw new FileError("Cannot read standard input: there is none", {
+    if (!stdin) {
+      throw new FileError("Cannot read standard input: there is none", {
         hint: "Name files instead of -",
       });
+    }
     await this.#outbox.flush();
     for (;;) {
       const room = await this.#outbox.room();

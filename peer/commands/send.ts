@@ -1,4 +1,5 @@
 /** `p2p send`: brings files to a peer that listens, and ends when it has confirmed them. */
+import { ResetCode } from "../../protocol/connection.ts";
 import { UnreachableError, UsageError } from "../../protocol/errors.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
 import { collectSources, type Sources } from "../../transfer/walk.ts";
@@ -8,8 +9,10 @@ import { dialSession } from "../dialer.ts";
 import { dialOptions, type Environment, type Host, openHost } from "../host.ts";
 import { announceConnected } from "../room.ts";
 import { sendSources } from "../sending.ts";
+import type { Session } from "../session.ts";
 import { Screen } from "../terminal/screen.ts";
 
+/** @throws as `dialSession` and `sendSources` */
 export async function send(
   environment: Environment,
   { flags, operands }: ParsedFlags<typeof COMMANDS.send>,
@@ -37,9 +40,15 @@ async function attempt(host: Host, address: Address, sources: Sources): Promise<
   const { output, signal } = host;
   const { remoteName: peer } = session;
   announceConnected(output, session);
+  refuseStreams(session);
   session.onState = (state, reason) => {
-    if (state === "away") output.say(`Lost the connection (${reason?.message}); trying again`);
-    if (state === "connected") output.say(`Connected again, going on`);
+    if (state === "away") {
+      output.say(`Lost the connection (${reason?.message}); trying again`);
+      output.event("away", { peer });
+    } else if (state === "connected") {
+      output.say("Connected again, going on");
+      output.event("back", { peer, path: session.path });
+    }
   };
   try {
     await sendSources(session, sources, { output, signal });
@@ -57,5 +66,12 @@ async function attempt(host: Host, address: Address, sources: Sources): Promise<
     if (!again) throw error;
     output.say(`${peer} was started anew; sending what it does not have yet`);
     return false;
+  }
+}
+
+/** Whoever only sends takes nothing: a peer that offers something hears so, and need not wait. */
+async function refuseStreams(session: Session): Promise<void> {
+  for (let stream = await session.accept(); stream; stream = await session.accept()) {
+    stream.reset(ResetCode.unwanted);
   }
 }
