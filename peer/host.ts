@@ -20,6 +20,7 @@ export interface Environment {
   stdoutClosed: () => void;
 }
 
+/** A command that meets peers. */
 export interface Host extends Environment {
   identity: Identity;
   trust: Trust;
@@ -41,8 +42,9 @@ export async function openHost(environment: Environment, name?: string): Promise
   const checked = chosen === undefined ? undefined : requireName(chosen);
   const identity = await loadIdentity(folder);
   const known = new KnownPeers(folder);
-  // Whom such a line was for would be trusted anew, as if never met.
-  environment.output.warn(...await known.check());
+  await known.entries();
+  // Whom such a line was for would be trusted anew, as if never met: that must not go unsaid.
+  environment.output.warn(...known.warnings);
   const trust = new Trust(known);
   const ownName = checked ?? defaultName(identity);
   return { ...environment, identity, trust, name: ownName };
