@@ -17,6 +17,7 @@ export type FlagSpec =
   | { readonly kind: "port" }
   | { readonly kind: "choice"; readonly choices: readonly string[] };
 
+/** What a command takes. */
 export interface CommandSpec {
   readonly flags: Readonly<Record<string, FlagSpec>>;
   /** The words that are not flags: what they are, as in the usage line, and how many. */
@@ -90,6 +91,7 @@ export type Flags<S extends CommandSpec> = {
   -readonly [K in keyof S["flags"]]: FlagValue<S["flags"][K]>;
 };
 
+/** What was read of the words behind a command. */
 export interface ParsedFlags<S extends CommandSpec> {
   flags: Flags<S>;
   operands: string[];

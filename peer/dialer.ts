@@ -27,7 +27,8 @@ export interface DialOptions {
  * Begins a session with whoever listens at an address, and keeps it connected until it ends.
  * @throws {UnreachableError} if nobody answers
  * @throws {IdentityError} if the key is not the one that is known
- * @throws {ProtocolError} {RefusedError} as the handshake went
+ * @throws {RefusedError} if the other side does not want us
+ * @throws {ProtocolError} if it is no p2p, or one of another version
  */
 export async function dialSession(address: Address, options: DialOptions): Promise<Session> {
   const { trust } = options;

@@ -4,13 +4,14 @@
  */
 import { decodeText, encodeText } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
-import { MAX_CHAT_BYTES } from "./limits.ts";
+import { MAX_CHAT_BYTES, MAX_NAME_BYTES } from "./limits.ts";
 import { encodeMessage, type Message } from "./messages.ts";
 import { checkName } from "./name.ts";
 
 /** The kind of a chat stream. */
 export const CHAT_KIND = "chat/1";
 
+/** Message types. */
 export const ChatType = { text: 0x01, nick: 0x02 } as const;
 
 /** What one side says. */
@@ -23,9 +24,9 @@ export function encodeChat(message: ChatMessage): Uint8Array<ArrayBuffer> {
     : encodeMessage(ChatType.nick, encodeText(message.name));
 }
 
-/** Any type may come: those of later versions are skipped, within the same limit. */
-export function chatMessageLimit(_type: number): number {
-  return MAX_CHAT_BYTES;
+/** Any type may come: those of later versions are skipped, within the limit of a line. */
+export function chatMessageLimit(type: number): number {
+  return type === ChatType.nick ? MAX_NAME_BYTES : MAX_CHAT_BYTES;
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * The errors that somebody decides on. Messages read "action, colon, state", are capitalised and
- * have no final period; `hint` is the next thing to try. `main.ts` alone turns them into words and
- * exit codes.
+ * have no final period; `hint` is the next thing to try. `peer/words.ts` alone turns them into
+ * words and exit codes.
  */
 
 /** What `--json` calls an error, and what decides the exit code. */

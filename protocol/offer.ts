@@ -49,8 +49,6 @@ export type RefuseCode = typeof RefuseCode[keyof typeof RefuseCode];
 
 /** Bytes of a SHA-256. */
 export const DIGEST_BYTES = 32;
-/** Digests that fit one HAVE message. */
-export const HAVE_DIGESTS = Math.floor((MAX_HAVE_BYTES - 16) / DIGEST_BYTES);
 /** Entry numbers that fit one SKIP message. */
 export const SKIP_NUMBERS = MAX_HAVE_BYTES / 4;
 
@@ -137,11 +135,15 @@ export function receiverMessageLimit(type: number): number | undefined {
   }
 }
 
+/** The body of an OFFER. */
 export function encodeOffer({ id, count, total }: OfferHead): Uint8Array<ArrayBuffer> {
   return new ByteWriter().bytes(id).u32(count).u64(total ?? UNKNOWN_BYTES).finish();
 }
 
-/** @throws {ProtocolError} also if there are no or too many entries */
+/**
+ * What an OFFER says.
+ * @throws {ProtocolError} also if there are no or too many entries
+ */
 export function decodeOffer(body: Uint8Array): OfferHead {
   const reader = new ByteReader(body);
   const id = reader.bytes(TRANSFER_ID_BYTES).slice();
@@ -205,11 +207,15 @@ function decodeEntry(reader: ByteReader): Entry {
   return { kind: kind as EntryKind, mode, mtime, size, path, target };
 }
 
+/** The body of a REFUSE or ABORT; the text is cut at MAX_REASON_BYTES. */
 export function encodeRefusal({ code, text }: Refusal): Uint8Array<ArrayBuffer> {
   return new ByteWriter().u8(code).bytes(shortText(text)).finish();
 }
 
-/** @throws {ProtocolError} also for a code that is not known */
+/**
+ * What a REFUSE or ABORT says.
+ * @throws {ProtocolError} also for a code that is not known
+ */
 export function decodeRefusal(body: Uint8Array): Refusal {
   const reader = new ByteReader(body);
   const code = reader.u8();
@@ -217,12 +223,16 @@ export function decodeRefusal(body: Uint8Array): Refusal {
   return { code: code as RefuseCode, text: reader.text(reader.remaining) };
 }
 
+/** The body of a HAVE. */
 export function encodeHave(have: Have): Uint8Array<ArrayBuffer> {
   return new ByteWriter(16 + have.digests.length)
     .u32(have.entry).u64(have.bytes).u32(have.firstBlock).bytes(have.digests).finish();
 }
 
-/** @throws {ProtocolError} also if the digests are more than the bytes have blocks, or not whole */
+/**
+ * What a HAVE says.
+ * @throws {ProtocolError} also if the digests are more than the bytes have blocks, or not whole
+ */
 export function decodeHave(body: Uint8Array): Have {
   const reader = new ByteReader(body);
   const [entry, bytes, firstBlock] = [reader.u32(), reader.u64(), reader.u32()];
@@ -237,13 +247,17 @@ export function decodeHave(body: Uint8Array): Have {
   return { entry, bytes, firstBlock, digests };
 }
 
+/** The body of a SKIP: at most SKIP_NUMBERS entries. */
 export function encodeSkip(entries: readonly number[]): Uint8Array<ArrayBuffer> {
   const writer = new ByteWriter(entries.length * 4);
   for (const entry of entries) writer.u32(entry);
   return writer.finish();
 }
 
-/** @throws {ProtocolError} if the numbers are not whole */
+/**
+ * The entries that a SKIP names.
+ * @throws {ProtocolError} if the numbers are not whole
+ */
 export function decodeSkip(body: Uint8Array): number[] {
   const reader = new ByteReader(body);
   const entries: number[] = [];
@@ -251,21 +265,29 @@ export function decodeSkip(body: Uint8Array): number[] {
   return entries;
 }
 
+/** The body of a BEGIN. */
 export function encodeBegin(entry: number, offset: number): Uint8Array<ArrayBuffer> {
   return new ByteWriter(12).u32(entry).u64(offset).finish();
 }
 
-/** @throws {ProtocolError} if the body is too short */
+/**
+ * What a BEGIN says.
+ * @throws {ProtocolError} if the body is too short
+ */
 export function decodeBegin(body: Uint8Array): { entry: number; offset: number } {
   const reader = new ByteReader(body);
   return { entry: reader.u32(), offset: reader.u64() };
 }
 
+/** The body of a DONE. */
 export function encodeDone(files: number, bytes: number): Uint8Array<ArrayBuffer> {
   return new ByteWriter(12).u32(files).u64(bytes).finish();
 }
 
-/** @throws {ProtocolError} if the body is too short */
+/**
+ * What a DONE says.
+ * @throws {ProtocolError} if the body is too short
+ */
 export function decodeDone(body: Uint8Array): { files: number; bytes: number } {
   const reader = new ByteReader(body);
   return { files: reader.u32(), bytes: reader.u64() };

@@ -18,7 +18,7 @@ export const MAX_IN_FLIGHT_BYTES = 16 * 1_048_576;
  * Bytes under way at the most on a path whose round trips are short: more would only fall out of
  * the processor's caches.
  */
-export const NEAR_IN_FLIGHT_BYTES = 4 * 1_048_576;
+const NEAR_IN_FLIGHT_BYTES = 4 * 1_048_576;
 /** Milliseconds of queue that are let grow. */
 const QUEUE_MS = 250;
 /** Milliseconds for which a measured rate counts, and in which only the highest is kept. */

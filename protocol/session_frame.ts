@@ -176,6 +176,7 @@ export interface Hello {
   name: string;
 }
 
+/** Bytes in a session id. */
 export const SESSION_ID_BYTES = 16;
 const HELLO_RESUMES = 1;
 
@@ -209,6 +210,7 @@ export function encodeCount(count: number): Uint8Array<ArrayBuffer> {
   return new ByteWriter(8).u64(count).finish();
 }
 
+/** The count in an ACK, or the value of a PONG of ours. */
 export function decodeCount(payload: Uint8Array): number {
   return new ByteReader(payload).u64();
 }
@@ -218,6 +220,7 @@ export function encodeWindow(bytes: number): Uint8Array<ArrayBuffer> {
   return new ByteWriter(4).u32(bytes).finish();
 }
 
+/** The bytes that a WINDOW grants. */
 export function decodeWindow(payload: Uint8Array): number {
   return new ByteReader(payload).u32();
 }
@@ -227,6 +230,7 @@ export function encodeReset(code: number): Uint8Array<ArrayBuffer> {
   return new ByteWriter(2).u16(code).finish();
 }
 
+/** The code of a RESET, which may be one that this version does not know. */
 export function decodeReset(payload: Uint8Array): number {
   return new ByteReader(payload).u16();
 }
@@ -244,6 +248,10 @@ export function encodeGoodbye(goodbye: Goodbye): Uint8Array<ArrayBuffer> {
   return new ByteWriter().u8(goodbye.code).bytes(text.subarray(0, written)).finish();
 }
 
+/**
+ * What a GOODBYE says.
+ * @throws {ProtocolError} if its text is not UTF-8
+ */
 export function decodeGoodbye(payload: Uint8Array): Goodbye {
   const reader = new ByteReader(payload);
   return { code: reader.u8(), text: reader.text(reader.remaining) };

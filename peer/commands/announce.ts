@@ -2,6 +2,7 @@
 import { type Address, formatAddress } from "../address.ts";
 import type { Output } from "../output.ts";
 
+/** Prints them for people, and a `listening` event for each. */
 export function announce(output: Output, addresses: Address[], options: { plain: boolean }): void {
   const plain = options.plain ? " --plain" : "";
   output.say("Listening. On the other machine, run one of:");

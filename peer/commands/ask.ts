@@ -7,6 +7,7 @@ import { Screen } from "../terminal/screen.ts";
 import { connect } from "./connect.ts";
 import { listen } from "./listen.ts";
 
+/** @throws {UsageError} if there is no terminal to ask at, or the answer is no address */
 export async function ask(environment: Environment): Promise<void> {
   // One screen for the questions and for the chat after them: what is typed in between is not lost.
   using screen = Screen.open({ onInterrupt: environment.interrupt });

@@ -207,18 +207,6 @@ for (
   });
 }
 
-Deno.test("A decision may name another folder", async () => {
-  using rig = new Rig();
-  rig.file("a", "a");
-  Deno.mkdirSync(join(rig.target, "other"));
-  await rig.transfer({
-    receive: {
-      decide: () => Promise.resolve({ accept: true, folder: join(rig.target, "other") }),
-    },
-  });
-  assertEquals(namesIn(join(rig.target, "other")), ["a"]);
-});
-
 for (
   const [name, prepare, state] of [
     ["is missing", (path: string) => Deno.removeSync(path), "no such file or folder"],

@@ -72,9 +72,9 @@ Deno.test("collectSources() writes a link's target without what means nothing", 
 });
 
 Deno.test("collectSources() takes - alone for standard input", async () => {
-  const { entries, total, paths } = await collectSources(["-"], { stdinName: "log" });
+  const { entries, total, paths } = await collectSources(["-"]);
   assertEquals([total, paths, entries.length], [undefined, ["-"], 1]);
-  assertEquals([entries[0]!.kind, entries[0]!.path], [EntryKind.stdin, "log"]);
+  assertEquals([entries[0]!.kind, entries[0]!.path], [EntryKind.stdin, "stdin"]);
   await assertRejects(() => collectSources(["-", "x"]), UsageError, "together with files");
 });
 
