@@ -16,7 +16,7 @@ Usage: p2p                  ask for an address to connect to, or listen
        p2p listen           wait for peers: chat, and receive files
        p2p connect ADDRESS  join a peer that listens
        p2p send --address ADDRESS --file PATH
-                            send files and directories to a peer that listens
+                            send files and folders to a peer that listens
        p2p forget NAME      drop a peer's known key, if it changed for a reason
 
 p2p COMMAND --help tells all about a command. p2p --version prints the version.
@@ -32,16 +32,16 @@ Exit codes:
   1    failed
   2    the command line is wrong
   3    the other side refused
-  4    the peer could not be reached, or was lost
+  4    the peer could not be reached, was lost, or does not speak p2p
   5    the peer's key is not the one that was expected
   6    a file or folder of this machine cannot be read or written
   130  interrupted
 
 Environment:
   P2P_NAME         the name that others see, if --name is not given
-  P2P_DEBUG        set to 1, errors show where in the program they came from
+  P2P_DEBUG        if it is 1, errors show where in the program they came from
   XDG_CONFIG_HOME  the folder in which p2p/ keeps your key and known peers
-  NO_COLOR         set to anything, no colours
+  NO_COLOR         if it is set, nothing is coloured
 
 Standard output carries chat lines, or with --json one event a line; all else
 goes to standard error.
@@ -57,7 +57,7 @@ Examples:
 
 const CHAT = `\
 In the chat every typed line goes to all peers, except:
-  /send PATH   send a file or directory
+  /send PATH   send a file or folder
   /l           list who is here
   /p           show peers' addresses, fingerprints and paths
   /nick NAME   go by another name
@@ -126,12 +126,12 @@ Examples:
 `;
 
 const SEND = `\
-Send files and directories to a peer that listens.
+Send files and folders to a peer that listens.
 
 Usage: p2p send --address ADDRESS --file PATH [--file PATH]... [PATH]...
 
 ADDRESS is 1.2.3.4:8080, [::1]:8080 or host.example:8080. A PATH may be a
-directory; "-" is standard input, for a peer that runs p2p listen --stdout.
+folder; "-" is standard input, for a peer that runs p2p listen --stdout.
 
   --address ADDRESS  the peer
   --file PATH        what to send; may be repeated
@@ -141,13 +141,13 @@ directory; "-" is standard input, for a peer that runs p2p listen --stdout.
   --quiet            say nothing but warnings and errors
   --help             print this
 
-It exits with 0 when the peer has confirmed that everything is on its disk. If
-it breaks off, run it again: what has arrived is not sent twice.
+It exits with 0 when the peer has confirmed that all it wanted is on its disk.
+If it breaks off, run it again: what has arrived is not sent twice.
 
 Examples:
   Send a film:
     p2p send --address 192.168.1.20:8080 --file film.mkv
-  Send a directory and all pictures:
+  Send a folder and all pictures:
     p2p send --address host.example:8080 --file album -- *.jpg
   Send what another program writes:
     tar c album | p2p send --address 192.168.1.20:8080 --file -
