@@ -8,8 +8,8 @@ import { DEAD_AFTER_MS, GOODBYE_TIMEOUT_MS, PING_AFTER_MS } from "../protocol/li
 import {
   decodeCount,
   encodeCount,
-  encodeFrame,
   encodeGoodbye,
+  encodeStreamless,
   FrameType,
   type Goodbye,
   type SessionFrame,
@@ -151,13 +151,17 @@ export class Link {
   #collect(): Uint8Array[] {
     if (this.#farewellSent) return [];
     const own: Uint8Array[] = [];
-    if (this.#pingDue) own.push(frameOf(FrameType.ping, encodeCount(this.#microseconds())));
-    if (this.#pong) own.push(frameOf(FrameType.pong, this.#pong));
+    if (this.#pingDue) {
+      own.push(encodeStreamless(FrameType.ping, encodeCount(this.#microseconds())));
+    }
+    if (this.#pong) own.push(encodeStreamless(FrameType.pong, this.#pong));
     this.#pingDue = false;
     this.#pong = undefined;
     const leaving = this.#farewell !== undefined;
     const parts = this.#user.collect(leaving, leaving || own.length > 0);
-    if (this.#farewell) own.push(frameOf(FrameType.goodbye, encodeGoodbye(this.#farewell)));
+    if (this.#farewell) {
+      own.push(encodeStreamless(FrameType.goodbye, encodeGoodbye(this.#farewell)));
+    }
     this.#farewellSent = leaving;
     return own.length === 0 ? parts : [...parts, ...own];
   }
@@ -231,8 +235,4 @@ export class Link {
   #microseconds(): number {
     return Math.round(this.#clock.now() * 1_000);
   }
-}
-
-function frameOf(type: FrameType, payload: Uint8Array): Uint8Array {
-  return encodeFrame({ type, stream: 0, payload });
 }

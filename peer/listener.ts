@@ -11,9 +11,9 @@ import type { KeyPair } from "../protocol/noise.ts";
 import { classifyFirstBytes } from "../protocol/preface.ts";
 import {
   decodeHello,
-  encodeFrame,
   encodeGoodbye,
   encodeHello,
+  encodeStreamless,
   FrameType,
   GoodbyeCode,
   type Hello,
@@ -62,7 +62,7 @@ export class Listener implements AsyncDisposable {
 
   /**
    * Begins to listen.
-   * @throws {UnreachableError} if the port is taken or the address is not this machine's
+   * @throws as `openSockets`
    */
   constructor(options: ListenerOptions) {
     this.#options = options;
@@ -187,10 +187,8 @@ export class Listener implements AsyncDisposable {
     const greeting = encodeHello({ ...hello, received: 0, name: this.#options.name() });
     const goodbye = encodeGoodbye({ code, text });
     await secure.write(
-      ...hello.resumes
-        ? []
-        : [encodeFrame({ type: FrameType.hello, stream: 0, payload: greeting })],
-      encodeFrame({ type: FrameType.goodbye, stream: 0, payload: goodbye }),
+      ...hello.resumes ? [] : [encodeStreamless(FrameType.hello, greeting)],
+      encodeStreamless(FrameType.goodbye, goodbye),
     );
     await secure.closeWrite();
     await readOut(secure);

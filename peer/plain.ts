@@ -95,7 +95,7 @@ export class PlainRoom {
  * @throws {ProtocolError} if the other side is a p2p that wants to be encrypted, or a line is too
  *   long
  */
-export async function* plainLines(
+async function* plainLines(
   connection: Connection,
   dialled: boolean,
 ): AsyncGenerator<string> {

@@ -27,8 +27,8 @@ import {
   decodeGoodbye,
   decodeHello,
   encodeCount,
-  encodeFrame,
   encodeHello,
+  encodeStreamless,
   FrameType,
   type Goodbye,
   GoodbyeCode,
@@ -78,7 +78,6 @@ export interface SessionEnd {
 export type SessionState = "connected" | "away" | "ended";
 
 export class Session {
-  readonly role: "initiator" | "responder";
   readonly id: Uint8Array;
   readonly remoteKey: Uint8Array;
   /** Settles when the session is over; never rejects. */
@@ -125,7 +124,6 @@ export class Session {
   #flushed: PromiseWithResolvers<void> | undefined;
 
   constructor(options: SessionOptions) {
-    this.role = options.role;
     this.id = options.id;
     this.remoteKey = options.remoteKey;
     this.#name = options.name;
@@ -269,7 +267,7 @@ export class Session {
     if (this.#open && !leaving) this.#collectNumbered(parts);
     const ackable = this.#received > this.#ackSent && this.#greetedIn;
     if (ackable && (this.#ackNow || anyway || parts.length > 0)) {
-      parts.push(frameOf(FrameType.ack, encodeCount(this.#received)));
+      parts.push(encodeStreamless(FrameType.ack, encodeCount(this.#received)));
       this.#acked();
     }
     return parts;
@@ -295,7 +293,7 @@ export class Session {
     this.#greetedOut = true;
     const resumes = this.#attachments > 1;
     this.#acked();
-    return frameOf(
+    return encodeStreamless(
       FrameType.hello,
       encodeHello({ sessionId: this.id, received: this.#received, resumes, name: this.#name }),
     );
@@ -461,10 +459,6 @@ export class Session {
     this.#ended.resolve(end);
     this.onState?.("ended", end.error);
   }
-}
-
-function frameOf(type: FrameType, payload: Uint8Array): Uint8Array {
-  return encodeFrame({ type, stream: 0, payload });
 }
 
 function lowerFirst(text: string): string {

@@ -98,6 +98,11 @@ export function encodeFrame(frame: SessionFrame): Uint8Array<ArrayBuffer> {
   );
 }
 
+/** A frame that belongs to no stream, as bytes. */
+export function encodeStreamless(type: FrameType, payload: Uint8Array): Uint8Array<ArrayBuffer> {
+  return encodeFrame({ type, stream: 0, payload });
+}
+
 /** Cuts a session's plaintext into frames, however it arrives. */
 export class SessionFrameDecoder {
   /**

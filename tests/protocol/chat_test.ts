@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import * as fc from "fast-check";
+import fc from "fast-check";
 import { encodeText } from "../../protocol/bytes.ts";
 import {
   type ChatMessage,
