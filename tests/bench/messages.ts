@@ -72,7 +72,12 @@ function cells(name: string, figures: Figures[]): string[] {
     name,
     `${middle(figures, (one) => one.roundTripP50).toFixed(3)} ms`,
     `${middle(figures, (one) => one.roundTripP99).toFixed(3)} ms`,
-    `${Math.round(middle(figures, (one) => one.messagesPerSecond) / 1000)},000 /s`,
+    `${toThousands(middle(figures, (one) => one.messagesPerSecond))} /s`,
     `${middle(figures, (one) => one.furtherSession).toFixed(2)} ms`,
   ];
+}
+
+/** "1,240,000": further digits would only be chance. */
+function toThousands(count: number): string {
+  return (Math.round(count / 1000) * 1000).toLocaleString("en");
 }
