@@ -1,4 +1,4 @@
-/** Where a user's settings and data live on each platform. */
+/** Where a user's settings live on each platform. */
 import { FileError } from "../protocol/errors.ts";
 
 /** Looks up an environment variable: `(name) => Deno.env.get(name)`, but in tests. */
@@ -10,38 +10,12 @@ export type Environment = (name: string) => string | undefined;
  * @throws {FileError} if the environment does not tell where the user's folder is
  */
 export function configFolder(env: Environment, os: string = Deno.build.os): string {
-  return userFolder(env, os, { xdg: "XDG_CONFIG_HOME", linux: ".config", windows: "APPDATA" });
-}
-
-/**
- * The folder for what the program collects: history. It need not exist yet.
- * @param os as `Deno.build.os` has it
- * @throws {FileError} if the environment does not tell where the user's folder is
- */
-export function dataFolder(env: Environment, os: string = Deno.build.os): string {
-  return userFolder(env, os, {
-    xdg: "XDG_DATA_HOME",
-    linux: ".local/share",
-    windows: "LOCALAPPDATA",
-  });
-}
-
-interface FolderNames {
-  /** The variable that says it on every platform, if it is set. */
-  xdg: string;
-  /** Where it is under a home folder on Linux and its like. */
-  linux: string;
-  /** The variable that says it on Windows. */
-  windows: string;
-}
-
-function userFolder(env: Environment, os: string, names: FolderNames): string {
-  const xdg = env(names.xdg);
+  const xdg = env("XDG_CONFIG_HOME");
   // The XDG specification has relative paths ignored.
   if (xdg !== undefined && isAbsolute(xdg, os)) return join(os, xdg, "p2p");
-  if (os === "windows") return join(os, required(env, names.windows), "p2p");
-  const home = required(env, "HOME");
-  return join(os, home, os === "darwin" ? "Library/Application Support" : names.linux, "p2p");
+  if (os === "windows") return join(os, required(env, "APPDATA"), "p2p");
+  const folder = os === "darwin" ? "Library/Application Support" : ".config";
+  return join(os, required(env, "HOME"), folder, "p2p");
 }
 
 function isAbsolute(path: string, os: string): boolean {

@@ -13,6 +13,7 @@ import {
   MAX_HANDSHAKE_BYTES,
   MAX_PREFACE_BYTES,
   MAX_RECORD_BYTES,
+  TAG_BYTES,
 } from "../protocol/limits.ts";
 import {
   type CipherState,
@@ -27,7 +28,11 @@ const PROTOCOL = "Noise_XX_25519_ChaChaPoly_SHA256";
 
 /** Records that are sealed before they are written together. */
 const RECORDS_PER_WRITE = 4;
-/** Bytes read from the carrier at once, at the most. */
+const RECORD_OVERHEAD_BYTES = FRAME_HEADER_BYTES + TAG_BYTES;
+const WIRE_BYTES = RECORDS_PER_WRITE * (FRAME_HEADER_BYTES + MAX_FRAME_BYTES);
+/** The same, where all that is written at once is small. */
+const SMALL_WIRE_BYTES = 4_096;
+/** Bytes read from the carrier at once, at the most, by a connection that carries much. */
 const RECEIVE_BUFFER_BYTES = 8 * 65_536;
 
 export interface SecureOptions {
@@ -208,7 +213,8 @@ export class SecureConnection implements Connection {
   readonly #received: ReceiveBuffer;
   readonly #sending: CipherState;
   readonly #receiving: CipherState;
-  readonly #wire = new Uint8Array(RECORDS_PER_WRITE * (FRAME_HEADER_BYTES + MAX_FRAME_BYTES));
+  /** Where records are sealed. Small until much is written: most sessions only chat. */
+  #wire = new Uint8Array(SMALL_WIRE_BYTES);
   /** Plaintext that did not fit the reader's room. */
   #rest: Uint8Array = new Uint8Array(0);
   #closed = false;
@@ -220,7 +226,6 @@ export class SecureConnection implements Connection {
     this.remoteKey = result.remoteStaticKey!;
     this.#inner = inner;
     this.#received = received;
-    this.#received.reserve(RECEIVE_BUFFER_BYTES);
     this.#sending = result.send;
     this.#receiving = result.receive;
   }
@@ -238,9 +243,11 @@ export class SecureConnection implements Connection {
   async write(...parts: Uint8Array[]): Promise<void> {
     let used = 0;
     for (const record of intoRecords(parts)) {
-      if (used + FRAME_HEADER_BYTES + MAX_FRAME_BYTES > this.#wire.length) {
-        await this.#inner.write(this.#wire.subarray(0, used));
+      const needed = RECORD_OVERHEAD_BYTES + record.reduce((sum, part) => sum + part.length, 0);
+      if (used + needed > this.#wire.length) {
+        if (used > 0) await this.#inner.write(this.#wire.subarray(0, used));
         used = 0;
+        if (this.#wire.length < WIRE_BYTES) this.#wire = new Uint8Array(WIRE_BYTES);
       }
       this.#throwIfClosed();
       const length = this.#sending.seal(record, this.#wire, used + FRAME_HEADER_BYTES);
@@ -282,13 +289,15 @@ export class SecureConnection implements Connection {
         if (plaintext.length > 0) return plaintext;
         continue;
       }
-      const read = await this.#inner.read(this.#received.space());
+      const room = this.#received.space();
+      const read = await this.#inner.read(room);
       this.#throwIfClosed();
       if (read === null) {
         if (this.#received.pending === 0) return null;
         throw new UnreachableError("Connection lost: it ended in the middle of a record");
       }
       this.#received.filled(read.length);
+      if (read.length === room.length) this.#received.reserve(RECEIVE_BUFFER_BYTES);
     }
   }
 

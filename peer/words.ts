@@ -38,6 +38,12 @@ export function describe(error: unknown): Description {
   };
 }
 
+/** What to try after an error that does not say it itself. */
+const USUAL_HINTS: Partial<Record<ErrorCode, string>> = {
+  protocol: "Both sides need the same version of p2p; if they have it, try again.",
+  unreachable: "Try again; what has arrived of a file is kept.",
+};
+
 interface Words {
   code: ErrorCode;
   message: string;
@@ -45,7 +51,10 @@ interface Words {
 }
 
 function wordsFor(error: unknown): Words {
-  if (error instanceof P2pError) return error;
+  if (error instanceof P2pError) {
+    const { code, message } = error;
+    return { code, message, hint: error.hint ?? USUAL_HINTS[code] };
+  }
   if (error instanceof DOMException && error.name === "AbortError") {
     return { code: "interrupted", message: "Interrupted" };
   }

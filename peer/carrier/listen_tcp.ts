@@ -1,5 +1,5 @@
 /** Listening sockets: opening them, and the addresses under which others reach them. */
-import { FileError, type P2pError, UnreachableError, UsageError } from "../../protocol/errors.ts";
+import { P2pError, UsageError } from "../../protocol/errors.ts";
 import type { Address } from "../address.ts";
 import { type Clock, sleep, systemClock } from "../clock.ts";
 import { describeNetworkError } from "../network_error.ts";
@@ -9,7 +9,7 @@ import { TcpConnection } from "./tcp.ts";
  * On all addresses, one IPv6 socket takes IPv4 as well on most systems; where it does not, or there
  * is no IPv6, a second one or the other one serves.
  * @param host undefined for all addresses
- * @throws {UnreachableError} if another program has the port
+ * @throws {P2pError} if another program has the port, or this user may not take it
  * @throws {UsageError} if the address is not this machine's
  */
 export function openSockets(host: string | undefined, port: number): Deno.TcpListener[] {
@@ -35,13 +35,13 @@ function openSocket(hostname: string, port: number): Deno.TcpListener {
 
 function listenError(host: string, port: number, cause: unknown): P2pError {
   if (cause instanceof Deno.errors.AddrInUse) {
-    return new UnreachableError(`Could not listen on port ${port}: another program has it`, {
+    return new P2pError(`Could not listen on port ${port}: another program has it`, {
       hint: "Take another with --port, or --port 0 for any free one.",
       cause,
     });
   }
   if (cause instanceof Deno.errors.PermissionDenied || cause instanceof Deno.errors.NotCapable) {
-    return new FileError(`Could not listen on port ${port}: this user may not`, {
+    return new P2pError(`Could not listen on port ${port}: this user may not`, {
       hint: "Take a port above 1023 with --port.",
       cause,
     });

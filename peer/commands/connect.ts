@@ -22,7 +22,7 @@ export async function connect(
   const address = parseAddress(operands[0]!);
   using screen = opened ?? Screen.open({ onInterrupt: environment.interrupt });
   environment.output.screen = screen;
-  if (flags.plain) return await connectInPlain(environment, screen, address);
+  if (flags.plain) return await connectInPlain(environment, screen, address, flags);
   const host = await openHost(environment, flags.name);
   const receiving = new Receiving(host, screen, {
     folder: flags.dir,

@@ -2,7 +2,7 @@
  * `listen --plain` and `connect --plain`: chat with nc, the original program, and whatever else
  * speaks lines of text.
  */
-import type { P2pError } from "../../protocol/errors.ts";
+import { type P2pError, UsageError } from "../../protocol/errors.ts";
 import { DIAL_TIMEOUT_MS, MAX_SESSIONS } from "../../protocol/limits.ts";
 import { type Address, DEFAULT_PORT } from "../address.ts";
 import { acceptEach, openSockets, reachableAddresses } from "../carrier/listen_tcp.ts";
@@ -14,12 +14,33 @@ import type { Screen } from "../terminal/screen.ts";
 import { describe } from "../words.ts";
 import { announce } from "./announce.ts";
 
+/** Flags that mean nothing without names and files. */
+const USELESS = ["name", "dir", "yes", "conflict", "stdout"] as const;
+type UselessFlags = { [flag in typeof USELESS[number]]?: unknown };
+
+/**
+ * Refuses flags that plain chat would silently leave aside.
+ * @throws {UsageError} that names the first of them
+ */
+function checkFlags(flags: UselessFlags): void {
+  const useless = USELESS.find((flag) => flags[flag] !== undefined && flags[flag] !== false);
+  if (useless === undefined) return;
+  throw new UsageError(
+    `--${useless} does not go with --plain: plain chat has no names and no files`,
+    {
+      hint: `Leave out one of the two.`,
+    },
+  );
+}
+
 /** Dials, and chats until either side ends it. */
 export async function connectInPlain(
   { output, signal }: Environment,
   screen: Screen,
   address: Address,
+  flags: UselessFlags,
 ): Promise<void> {
+  checkFlags(flags);
   const room = new PlainRoom(output);
   const timeout = AbortSignal.timeout(DIAL_TIMEOUT_MS);
   const connection = await dialTcp(address, AbortSignal.any([signal, timeout]));
@@ -38,8 +59,9 @@ export async function connectInPlain(
 export async function listenInPlain(
   { output, signal }: Environment,
   screen: Screen,
-  flags: { host: string | undefined; port: number | undefined; once: boolean },
+  flags: { host: string | undefined; port: number | undefined; once: boolean } & UselessFlags,
 ): Promise<void> {
+  checkFlags(flags);
   const sockets = openSockets(flags.host, flags.port ?? DEFAULT_PORT);
   const room = new PlainRoom(output);
   function close(): void {

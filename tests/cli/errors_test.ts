@@ -84,12 +84,12 @@ Deno.test("a host name that does not exist ends with 4", async () => {
 });
 
 for (const flags of [[], ["--plain"]]) {
-  Deno.test(`a port in use ends listen ${flags} with 4 and names another way`, async () => {
+  Deno.test(`a port in use ends listen ${flags} with 1 and names another way`, async () => {
     using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = taken.addr;
     const words = ["listen", "--host", "127.0.0.1", "--port", String(port), ...flags];
     const ended = await Program.run(words);
-    assertError(ended, 4, `Could not listen on port ${port}: another program has it`, "--port 0");
+    assertError(ended, 1, `Could not listen on port ${port}: another program has it`, "--port 0");
   });
 }
 

@@ -259,3 +259,18 @@ function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
+
+for (
+  const words of [["listen", "--stdout"], ["listen", "--yes"], [
+    "connect",
+    "127.0.0.1:1",
+    "--name",
+    "bob",
+  ]]
+) {
+  Deno.test(`${words.join(" ")} --plain is refused: one of them would mean nothing`, async () => {
+    const { code, stderr } = await Program.run([...words, "--plain"]);
+    assertEquals(code, 2);
+    assertStringIncludes(stderr, "does not go with --plain");
+  });
+}
