@@ -179,6 +179,9 @@ export class Mux {
    * @throws {ProtocolError} if the other side broke a rule
    */
   receive(frame: SessionFrame): void {
+    if (this.#control.length >= MAX_CONTROL_FRAMES) {
+      throw new ProtocolError("Session ended: the other side asks and does not read");
+    }
     if (frame.type === FrameType.open) return this.#receiveOpen(frame);
     const stream = this.#streams.get(frame.stream);
     if (!stream) return this.#checkWasOpen(frame.stream);
@@ -286,9 +289,6 @@ export class Mux {
   }
 
   #queueControl(type: FrameType, id: number, payload: Uint8Array): void {
-    if (this.#control.length >= MAX_CONTROL_FRAMES) {
-      throw new ProtocolError("Session ended: the other side asks and does not read");
-    }
     const header = encodeHeader(type, id, payload.length);
     this.#control.push({ header, payload, released: undefined });
   }
