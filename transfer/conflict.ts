@@ -4,6 +4,7 @@ import { encodeText } from "../protocol/bytes.ts";
 import { P2pError } from "../protocol/errors.ts";
 import { MAX_PART_BYTES } from "../protocol/limits.ts";
 import { type Entry, EntryKind, hasBody, RefuseCode } from "../protocol/offer.ts";
+import { breathe, ENTRIES_IN_ONE_GO } from "./breathe.ts";
 import { kindAt, type PathKind } from "./files.ts";
 import { Stop } from "./refusal.ts";
 
@@ -83,6 +84,7 @@ export async function planItems(
       plans.push({ ...item, action });
     }
     first = end;
+    if (plans.length % ENTRIES_IN_ONE_GO === 0) await breathe();
   }
   return plans;
 }
@@ -170,6 +172,7 @@ class Merge {
     const { first, end, merged } = this.#item;
     for (let index = first + 1; index < end; index++) {
       merged.set(index, await this.#action(this.#entries[index]!));
+      if (merged.size % ENTRIES_IN_ONE_GO === 0) await breathe();
     }
   }
 

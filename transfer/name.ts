@@ -44,10 +44,17 @@ export function partProblem(part: string): string | undefined {
 
 /** What is wrong with a path taken by itself, or undefined. */
 export function pathProblem(path: string): string | undefined {
+  return shapeProblem(path) ?? firstProblem(path.split("/"));
+}
+
+function shapeProblem(path: string): string | undefined {
   if (path.startsWith("/")) return "is absolute";
-  const parts = path.split("/");
-  if (parts.length > MAX_PATH_PARTS) return "has too many parts";
+  if (path.split("/").length > MAX_PATH_PARTS) return "has too many parts";
   if (encodeText(path).length > MAX_PATH_BYTES) return "is too long";
+  return undefined;
+}
+
+function firstProblem(parts: readonly string[]): string | undefined {
   for (const part of parts) {
     const problem = partProblem(part);
     if (problem) return problem;
@@ -80,32 +87,50 @@ export function foldPath(path: string): string {
 
 /** The first entry that is not safe, or undefined if all are. */
 export function entriesProblem(entries: readonly Entry[]): NameProblem | undefined {
-  const seen = new Map<string, string>();
-  const directories = new Set<string>();
-  let top = "";
-  for (const { kind, path, target } of entries) {
-    const problem = pathProblem(path) ??
-      (kind === EntryKind.link ? targetProblem(path, target) : undefined) ??
-      parentProblem(path, directories, top) ??
-      twinProblem(path, seen);
-    if (problem) return { path, problem };
-    if (kind === EntryKind.directory) directories.add(path);
-    if (!path.includes("/")) top = path;
+  return new NameCheck().add(entries);
+}
+
+/** Checks the entries of an offer as they come, in their order. */
+export class NameCheck {
+  readonly #seen = new Map<string, string>();
+  readonly #directories = new Set<string>();
+  #top = "";
+
+  /** The first of the next entries that is not safe, or undefined. After one there is no next. */
+  add(entries: readonly Entry[]): NameProblem | undefined {
+    for (const { kind, path, target } of entries) {
+      const problem = this.#pathProblem(path) ??
+        (kind === EntryKind.link ? targetProblem(path, target) : undefined) ??
+        this.#parentProblem(path) ??
+        this.#twinProblem(path);
+      if (problem) return { path, problem };
+      if (kind === EntryKind.directory) this.#directories.add(path);
+      if (!path.includes("/")) this.#top = path;
+    }
+    return undefined;
   }
-  return undefined;
-}
 
-function parentProblem(path: string, directories: Set<string>, top: string): string | undefined {
-  const slash = path.lastIndexOf("/");
-  if (slash < 0) return undefined;
-  if (!directories.has(path.slice(0, slash))) return "is in a directory that was not offered";
-  return path.startsWith(`${top}/`) ? undefined : "does not stand with its directory";
-}
+  /** What was checked as a directory's path is not checked again for all that is in it. */
+  #pathProblem(path: string): string | undefined {
+    const slash = path.lastIndexOf("/");
+    if (!this.#directories.has(path.slice(0, Math.max(0, slash)))) return pathProblem(path);
+    return shapeProblem(path) ?? partProblem(path.slice(slash + 1));
+  }
 
-function twinProblem(path: string, seen: Map<string, string>): string | undefined {
-  const folded = foldPath(path);
-  const twin = seen.get(folded);
-  if (twin !== undefined) return twin === path ? "stands twice" : `is the same name as ${twin}`;
-  seen.set(folded, path);
-  return undefined;
+  #parentProblem(path: string): string | undefined {
+    const slash = path.lastIndexOf("/");
+    if (slash < 0) return undefined;
+    if (!this.#directories.has(path.slice(0, slash))) {
+      return "is in a directory that was not offered";
+    }
+    return path.startsWith(`${this.#top}/`) ? undefined : "does not stand with its directory";
+  }
+
+  #twinProblem(path: string): string | undefined {
+    const folded = foldPath(path);
+    const twin = this.#seen.get(folded);
+    if (twin !== undefined) return twin === path ? "stands twice" : `is the same name as ${twin}`;
+    this.#seen.set(folded, path);
+    return undefined;
+  }
 }

@@ -20,6 +20,7 @@ import {
   senderMessageLimit,
   SKIP_NUMBERS,
 } from "../protocol/offer.ts";
+import { breathe, ENTRIES_IN_ONE_GO } from "./breathe.ts";
 import { Bodies, checkData } from "./bodies.ts";
 import type { ClaimOwner, Claims } from "./claims.ts";
 import { closeGently } from "./close.ts";
@@ -36,7 +37,7 @@ import { BlockDigester, blockLength } from "./have.ts";
 import { createItem, type Item } from "./item.ts";
 import { Interruption } from "./interruption.ts";
 import { endedEarly, MessageReader, outOfOrder } from "./message_reader.ts";
-import { entriesProblem } from "./name.ts";
+import { NameCheck, type NameProblem } from "./name.ts";
 import { Outbox } from "./outbox.ts";
 import { Part } from "./part.ts";
 import type { Progress, TransferItem } from "./progress.ts";
@@ -129,6 +130,7 @@ class Receiver implements ClaimOwner {
   #accepted = false;
   #stopped: { reason: unknown } | undefined;
   #entries: Entry[] = [];
+  #problem: NameProblem | undefined;
   #total: number | undefined;
   readonly #parts: Part[] = [];
   #bodies: Bodies | undefined;
@@ -228,6 +230,7 @@ class Receiver implements ClaimOwner {
     const head = await this.#next();
     if (head.type !== FileMessage.offer) throw outOfOrder(head);
     const { count, total } = decodeOffer(head.body);
+    const names = new NameCheck();
     let told = 0;
     while (this.#entries.length < count) {
       const message = await this.#next();
@@ -238,6 +241,8 @@ class Receiver implements ClaimOwner {
         throw new ProtocolError("Offer not readable: its entries are too long or empty");
       }
       for (const entry of entries) this.#entries.push(entry);
+      this.#problem ??= names.add(entries);
+      if (this.#entries.length < count) await breathe();
     }
     this.#total = total;
     if (this.#entries.length > count || totalOf(this.#entries) !== total) {
@@ -247,13 +252,13 @@ class Receiver implements ClaimOwner {
 
   /** @returns whether it is a stream for standard output */
   #checkOffer(): boolean {
-    const problem = entriesProblem(this.#entries);
-    if (problem) {
+    if (this.#problem) {
+      const { path, problem } = this.#problem;
       const error = new ProtocolError(
-        `Offer refused: the name ${problem.path} ${problem.problem}`,
+        `Offer refused: the name ${path} ${problem}`,
         { hint: "Ask the sender to rename it" },
       );
-      throw new Stop(RefuseCode.unsafeName, error, `${problem.path} ${problem.problem}`);
+      throw new Stop(RefuseCode.unsafeName, error, `${path} ${problem}`);
     }
     const streams = this.#entries.filter(({ kind }) => kind === EntryKind.stdin).length;
     if (streams > 0 && this.#entries.length > 1) {
@@ -316,6 +321,7 @@ class Receiver implements ClaimOwner {
       this.#parts.push(part);
       if (this.#stopped) throw this.#stopped.reason;
       items.push(createItem(plan, this.#entries, part));
+      if (items.length % ENTRIES_IN_ONE_GO === 0) await breathe();
     }
     return items;
   }
