@@ -28,6 +28,8 @@ export const FILES_KIND = "files/1";
  * out of descriptors ends the program.
  */
 const MAX_RECEIVES = 24;
+/** Those of one peer among them: one that does not go on must not keep others from sending. */
+const MAX_RECEIVES_PER_PEER = 4;
 
 export interface ReceivingOptions {
   /**
@@ -50,6 +52,7 @@ export class Receiving {
   readonly #folder: string;
   readonly #claims = new Claims();
   readonly #slots = new Slots(MAX_RECEIVES);
+  readonly #peerSlots = new WeakMap<Peer, Slots>();
   /** Whether a stream is on its way to standard output: two at once would be mixed. */
   #streaming = false;
 
@@ -72,6 +75,7 @@ export class Receiving {
     let progress: Progress | undefined;
     let name = "";
     let streams = false;
+    using _peerSlot = await this.#slotsOf(peer).acquire();
     using _slot = await this.#slots.acquire();
     try {
       const result = await receiveFiles(stream, {
@@ -109,6 +113,12 @@ export class Receiving {
     } finally {
       if (streams) this.#streaming = false;
     }
+  }
+
+  #slotsOf(peer: Peer): Slots {
+    const slots = this.#peerSlots.get(peer) ?? new Slots(MAX_RECEIVES_PER_PEER);
+    this.#peerSlots.set(peer, slots);
+    return slots;
   }
 
   /** Standard output; when its reader has gone there is nothing left to do. */

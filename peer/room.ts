@@ -4,14 +4,18 @@
  */
 import { CHAT_KIND } from "../protocol/chat.ts";
 import { type ByteStream, ResetCode } from "../protocol/connection.ts";
-import { P2pError, ProtocolError } from "../protocol/errors.ts";
+import { P2pError, ProtocolError, StreamResetError } from "../protocol/errors.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
+import { MAX_STREAMS } from "../protocol/limits.ts";
 import { GoodbyeCode } from "../protocol/session_frame.ts";
 import { Chat } from "../transfer/chat.ts";
 import type { Host } from "./host.ts";
 import type { Output } from "./output.ts";
 import { FILES_KIND, type Receiving } from "./receiving.ts";
 import type { Session, SessionEnd, SessionState } from "./session.ts";
+
+/** Names that a peer may take in one visit: each is remembered, and nobody else may have it. */
+const MAX_RENAMES = 16;
 
 /** Somebody who is here. */
 export interface Peer {
@@ -24,6 +28,8 @@ export interface Peer {
    * reaches them.
    */
   here: boolean;
+  /** How often it has changed its name. */
+  renames: number;
 }
 
 /** How a visit went. */
@@ -37,7 +43,10 @@ export interface Visit {
 /** What a peer's streams are for, while they last. */
 interface Doings {
   talk: Promise<void> | undefined;
-  transfers: Promise<boolean>[];
+  /** Those under way. */
+  readonly transfers: Set<Promise<void>>;
+  /** Whether one was completed. */
+  received: boolean;
 }
 
 export class Room {
@@ -66,8 +75,14 @@ export class Room {
    * @param chat whether we begin a chat with them: whoever dialled does
    */
   async enter(session: Session, chat: boolean): Promise<Visit> {
-    const peer: Peer = { name: session.remoteName, session, chat: undefined, here: false };
-    const doings: Doings = { talk: undefined, transfers: [] };
+    const peer: Peer = {
+      name: session.remoteName,
+      session,
+      chat: undefined,
+      here: false,
+      renames: 0,
+    };
+    const doings: Doings = { talk: undefined, transfers: new Set(), received: false };
     this.#peers.add(peer);
     session.onState = (state, reason) => this.#announceState(peer, state, reason);
     if (chat) this.#take(peer, doings, session.open(CHAT_KIND, "urgent"));
@@ -75,11 +90,11 @@ export class Room {
       this.#take(peer, doings, stream);
     }
     await doings.talk;
-    const received = (await Promise.all(doings.transfers)).includes(true);
+    await Promise.all(doings.transfers);
     const end = await session.ended;
     this.#peers.delete(peer);
     this.#announceDeparture(peer, end);
-    return { peer, end, received };
+    return { peer, end, received: doings.received };
   }
 
   /** Says a line to everybody who chats. */
@@ -120,7 +135,8 @@ export class Room {
       try {
         if (chat) await tell(chat);
       } catch (error) {
-        // Of a session that is over, its visit tells.
+        // Of a session that is over its visit tells, of a chat that was reset whoever reads it.
+        if (error instanceof StreamResetError) return;
         if (error instanceof P2pError && error.code === "failed") throw error;
       }
     }));
@@ -130,11 +146,19 @@ export class Room {
     if (stream.kind === CHAT_KIND && !peer.chat) {
       peer.chat = new Chat(stream);
       doings.talk = this.#converse(peer, peer.chat);
-    } else if (stream.kind === FILES_KIND) {
-      doings.transfers.push(this.track(this.#receiving.receive(peer, stream)));
+    } else if (stream.kind === FILES_KIND && doings.transfers.size < MAX_STREAMS) {
+      this.#receive(peer, doings, stream);
     } else return stream.reset(ResetCode.unwanted);
     if (!peer.here) this.#announceArrival(peer);
     peer.here = true;
+  }
+
+  #receive(peer: Peer, doings: Doings, stream: ByteStream): void {
+    const transfer = this.track(this.#receiving.receive(peer, stream)).then((complete) => {
+      doings.received ||= complete;
+      doings.transfers.delete(transfer);
+    });
+    doings.transfers.add(transfer);
   }
 
   async #converse(peer: Peer, chat: Chat): Promise<void> {
@@ -144,7 +168,9 @@ export class Room {
         else await this.#renamed(peer, message.name);
       }
     } catch (error) {
-      if (error instanceof ProtocolError) {
+      if (error instanceof StreamResetError) {
+        this.#host.output.say(`${peer.name} has ended the chat`);
+      } else if (error instanceof ProtocolError) {
         await peer.session.fail(error, { code: GoodbyeCode.protocolError, text: error.message });
       } else if (!(error instanceof P2pError)) throw error;
     }
@@ -152,6 +178,11 @@ export class Room {
 
   async #renamed(peer: Peer, name: string): Promise<void> {
     const { output, trust } = this.#host;
+    peer.renames++;
+    if (peer.renames === MAX_RENAMES + 1) {
+      output.warn(`${peer.name} changes its name again and again: further names are not taken`);
+    }
+    if (peer.renames > MAX_RENAMES) return;
     try {
       await trust.admit(name, peer.session.remoteKey);
     } catch (error) {

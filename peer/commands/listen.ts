@@ -63,7 +63,11 @@ async function serve(
   screen: Screen,
   once: boolean,
 ): Promise<void> {
-  const end = () => listener.close();
+  const interrupted = Promise.withResolvers<void>();
+  function end(): void {
+    listener.close();
+    interrupted.resolve();
+  }
   host.signal.addEventListener("abort", end);
   say(host, room, screen, listener).catch((error) => host.output.error(describe(error)));
   for await (const session of listener.sessions) {
@@ -71,7 +75,8 @@ async function serve(
       if (once && isComplete(visit)) listener.close();
     });
   }
-  if (!host.signal.aborted) await room.settle();
+  // A peer that takes nothing, or sends without end, must not keep the user from ending it.
+  if (!host.signal.aborted) await Promise.race([room.settle(), interrupted.promise]);
   await room.close(host.signal.aborted ? GoodbyeCode.interrupted : GoodbyeCode.done);
   host.signal.removeEventListener("abort", end);
 }
