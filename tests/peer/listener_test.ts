@@ -155,7 +155,8 @@ Deno.test("Listener takes IPv4 and IPv6 where no address is named, and shows IPv
 
 Deno.test("Listener says that a port is taken, and what to do", () => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const error = assertThrows(() => new TestListener({ port: taken.addr.port }), UnreachableError);
+  const error = assertThrows(() => new TestListener({ port: taken.addr.port }), P2pError);
+  assertEquals((error as P2pError).code, "failed");
   assertEquals(
     (error as Error).message,
     `Could not listen on port ${taken.addr.port}: another program has it`,
