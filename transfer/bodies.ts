@@ -11,7 +11,7 @@ import type { Item, StagedFile } from "./item.ts";
 import { Lanes } from "./lanes.ts";
 import { outOfOrder } from "./message_reader.ts";
 import { PartWriter } from "./part_writer.ts";
-import type { Progress, TransferItem } from "./progress.ts";
+import type { TransferItem, TransferProgress } from "./progress.ts";
 
 /** What came of it. */
 export interface BodiesResult {
@@ -33,7 +33,7 @@ export class Bodies {
   readonly #entries: readonly Entry[];
   readonly #items: readonly Item[];
   readonly #offered: ReadonlyMap<number, number>;
-  readonly #onProgress: ((progress: Progress) => void) | undefined;
+  readonly #onProgress: ((progress: TransferProgress) => void) | undefined;
   readonly #writer = new PartWriter();
   readonly #commits = new Lanes(SYNC_LANES);
   /** The bodies that are to come, and which of them is next. */
@@ -53,7 +53,7 @@ export class Bodies {
     entries: readonly Entry[],
     items: readonly Item[],
     offered: ReadonlyMap<number, number>,
-    onProgress: ((progress: Progress) => void) | undefined,
+    onProgress: ((progress: TransferProgress) => void) | undefined,
   ) {
     this.#entries = entries;
     this.#items = items;

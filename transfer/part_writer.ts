@@ -7,7 +7,7 @@ import { DISK_BYTES } from "../protocol/limits.ts";
 import { fileError, onDisk } from "./files.ts";
 
 /** Slabs that may be filled or wait for the disk. */
-const MAX_SLABS = 4;
+const MAX_DISK_SLABS = 4;
 /**
  * Bytes after which the disk is asked to begin with what it holds back, so that the final wait is
  * short.
@@ -66,7 +66,9 @@ export class PartWriter {
     this.#writes.push(this.#writeSlab(before, this.#file!, this.#path, this.#slab));
     this.#filled = 0;
     this.#slab = this.#free.pop() ??
-      (this.#writes.length < MAX_SLABS ? new Uint8Array(DISK_BYTES) : await this.#writes.shift()!);
+      (this.#writes.length < MAX_DISK_SLABS
+        ? new Uint8Array(DISK_BYTES)
+        : await this.#writes.shift()!);
     if (this.#failure) throw this.#failure.error;
   }
 

@@ -1,5 +1,5 @@
 /** How far a transfer is. Told for every piece of data; whoever shows it decides how often. */
-export interface Progress {
+export interface TransferProgress {
   /** Bytes that are across, those of an earlier try included. */
   bytes: number;
   /** Bytes of all wanted files, undefined if unknown. */

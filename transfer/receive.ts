@@ -38,9 +38,9 @@ import { createItem, type Item } from "./item.ts";
 import { Interruption } from "./interruption.ts";
 import { endedEarly, MessageReader, outOfOrder } from "./message_reader.ts";
 import { NameCheck, type NameProblem } from "./name.ts";
-import { Outbox } from "./outbox.ts";
+import { MessageWriter } from "./message_writer.ts";
 import { Part } from "./part.ts";
-import type { Progress, TransferItem } from "./progress.ts";
+import type { TransferItem, TransferProgress } from "./progress.ts";
 import { refusalOf, Stop } from "./refusal.ts";
 
 /**
@@ -76,7 +76,7 @@ export interface ReceiveOptions {
   askConflict?: ConflictDecision | undefined;
   /** Takes streams instead of files: as Deno.stdout. */
   stdout?: { write(bytes: Uint8Array): Promise<number> } | undefined;
-  onProgress?: ((progress: Progress) => void) | undefined;
+  onProgress?: ((progress: TransferProgress) => void) | undefined;
   /** Stops the transfer; what has arrived is kept for the next try. */
   signal?: AbortSignal | undefined;
   /** The sender's fingerprint: only its own earlier tries are resumed. */
@@ -117,7 +117,7 @@ class Receiver implements ClaimOwner {
   readonly #stream: ByteStream;
   readonly #options: ReceiveOptions;
   readonly #reader: MessageReader;
-  readonly #outbox: Outbox;
+  readonly #writer: MessageWriter;
   readonly #cancelled = new Interruption();
   readonly #result: ReceiveResult = {
     accepted: false,
@@ -141,7 +141,7 @@ class Receiver implements ClaimOwner {
     this.#reader = new MessageReader(stream, senderMessageLimit, {
       streamed: new Set([FileMessage.data]),
     });
-    this.#outbox = new Outbox(stream, () => {});
+    this.#writer = new MessageWriter(stream, () => {});
   }
 
   get from(): string {
@@ -179,7 +179,7 @@ class Receiver implements ClaimOwner {
   #stop(reason: unknown): void {
     this.#stopped ??= { reason };
     this.#cancelled.interrupt(reason);
-    this.#outbox.fail(reason);
+    this.#writer.fail(reason);
     this.#stream.reset(ResetCode.cancelled);
   }
 
@@ -211,11 +211,11 @@ class Receiver implements ClaimOwner {
     this.#result.accepted = true;
     if (stream) await this.#receiveStream();
     else await this.#receiveItems();
-    await this.#outbox.message(
+    await this.#writer.message(
       FileMessage.done,
       encodeDone(this.#result.files, this.#result.bytes),
     );
-    await this.#outbox.drain();
+    await this.#writer.drain();
     await this.#stream.finish();
   }
 
@@ -353,7 +353,7 @@ class Receiver implements ClaimOwner {
     this.#result.skipped = skipped.map((index) => this.#entries[index]!.path);
     for (let at = 0; at < skipped.length; at += SKIP_NUMBERS) {
       const body = encodeSkip(skipped.slice(at, at + SKIP_NUMBERS));
-      await this.#outbox.message(FileMessage.skip, body);
+      await this.#writer.message(FileMessage.skip, body);
     }
     const offered = new Map<number, number>();
     const digester = new BlockDigester();
@@ -385,16 +385,16 @@ class Receiver implements ClaimOwner {
       if (digests.length < DIGESTS_TOLD && block + 1 < blocks) continue;
       const firstBlock = block + 1 - digests.length;
       const have = { entry: index, bytes, firstBlock, digests: concatBytes(...digests) };
-      await this.#outbox.message(FileMessage.have, encodeHave(have));
-      if (blocks > DIGESTS_TOLD) await this.#outbox.flush();
+      await this.#writer.message(FileMessage.have, encodeHave(have));
+      if (blocks > DIGESTS_TOLD) await this.#writer.flush();
       digests = [];
     }
   }
 
   async #accept(): Promise<void> {
-    await this.#outbox.message(FileMessage.accept);
+    await this.#writer.message(FileMessage.accept);
     this.#accepted = true;
-    await this.#outbox.drain();
+    await this.#writer.drain();
   }
 }
 

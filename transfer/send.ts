@@ -24,8 +24,8 @@ import { closeGently, within } from "./close.ts";
 import { BlockDigester, HaveComparer } from "./have.ts";
 import { Interruption } from "./interruption.ts";
 import { endedEarly, MessageReader, outOfOrder } from "./message_reader.ts";
-import { Outbox } from "./outbox.ts";
-import type { Progress, TransferItem } from "./progress.ts";
+import { MessageWriter } from "./message_writer.ts";
+import type { TransferItem, TransferProgress } from "./progress.ts";
 import { OfferRefusedError } from "./refusal.ts";
 import { SourceFile } from "./source_file.ts";
 import type { SourceRoot, Sources } from "./walk.ts";
@@ -33,7 +33,7 @@ import type { SourceRoot, Sources } from "./walk.ts";
 export interface SendOptions {
   /** Stops the transfer; what is across is kept for the next try. */
   signal?: AbortSignal | undefined;
-  onProgress?: ((progress: Progress) => void) | undefined;
+  onProgress?: ((progress: TransferProgress) => void) | undefined;
   /** Where standard input is read from: as Deno.stdin. */
   stdin?: { read(into: Uint8Array): Promise<number | null> } | undefined;
 }
@@ -71,7 +71,7 @@ class Sender {
   readonly #sources: Sources;
   readonly #options: SendOptions;
   readonly #reader: MessageReader;
-  readonly #outbox: Outbox;
+  readonly #writer: MessageWriter;
   /** Comes when the transfer is over before its end. */
   readonly #broken = new Interruption();
   readonly #skipped = new Set<number>();
@@ -89,7 +89,7 @@ class Sender {
     this.#options = options;
     this.#total = sources.total;
     this.#reader = new MessageReader(stream, receiverMessageLimit);
-    this.#outbox = new Outbox(stream, (bytes) => this.#advance(bytes));
+    this.#writer = new MessageWriter(stream, (bytes) => this.#advance(bytes));
   }
 
   async run(): Promise<SendResult> {
@@ -114,7 +114,7 @@ class Sender {
   #break(error: unknown): void {
     const failed = error instanceof ProtocolError || !(error instanceof P2pError);
     this.#broken.interrupt(error);
-    this.#outbox.fail(error);
+    this.#writer.fail(error);
     this.#stream.reset(
       failed && !this.#options.signal?.aborted ? ResetCode.failed : ResetCode.cancelled,
     );
@@ -124,7 +124,7 @@ class Sender {
     const { entries, total } = this.#sources;
     const id = crypto.getRandomValues(new Uint8Array(16));
     const head = encodeOffer({ id, count: entries.length, total });
-    await this.#outbox.message(FileMessage.offer, head);
+    await this.#writer.message(FileMessage.offer, head);
     let told = 0;
     for (const body of encodeEntries(entries)) {
       told += body.length;
@@ -133,9 +133,9 @@ class Sender {
           hint: "Send them in several parts, or as an archive",
         });
       }
-      await this.#outbox.message(FileMessage.entries, body);
+      await this.#writer.message(FileMessage.entries, body);
     }
-    await this.#outbox.drain();
+    await this.#writer.drain();
   }
 
   /** Reads what the other side has and does not want, until it accepts. */
@@ -201,21 +201,21 @@ class Sender {
       if (!hasBody(entry) || this.#skipped.has(index)) continue;
       this.#file = entry.path;
       const offset = this.#agreed.get(index) ?? 0;
-      await this.#outbox.message(FileMessage.begin, encodeBegin(index, offset));
+      await this.#writer.message(FileMessage.begin, encodeBegin(index, offset));
       if (entry.kind === EntryKind.stdin) await this.#standardInput();
       else await this.#body(this.#sources.paths[index]!, entry, offset);
-      await this.#outbox.message(FileMessage.end);
+      await this.#writer.message(FileMessage.end);
     }
-    await this.#outbox.message(FileMessage.commit);
-    await this.#outbox.drain();
+    await this.#writer.message(FileMessage.commit);
+    await this.#writer.drain();
   }
 
   async #body(path: string, entry: Entry, offset: number): Promise<void> {
     using source = new SourceFile(path, entry, offset);
     for (let left = entry.size! - offset; left > 0;) {
-      const room = await this.#outbox.room();
+      const room = await this.#writer.room();
       const count = await source.read(left < room.length ? room.subarray(0, left) : room);
-      this.#outbox.data(count);
+      this.#writer.data(count);
       left -= count;
     }
     source.checkUnchanged();
@@ -229,15 +229,15 @@ class Sender {
         hint: "Name files instead of -",
       });
     }
-    await this.#outbox.flush();
+    await this.#writer.flush();
     for (;;) {
-      const room = await this.#outbox.room();
+      const room = await this.#writer.room();
       const count = await this.#broken.race(stdin.read(room));
       if (count === null) return;
       if (count === 0) continue;
       this.#streamedBytes += count;
-      this.#outbox.data(count);
-      await this.#outbox.flush();
+      this.#writer.data(count);
+      await this.#writer.flush();
     }
   }
 
@@ -248,8 +248,8 @@ class Sender {
   async #tellFailure(error: FileError, ended: Promise<unknown>): Promise<void> {
     try {
       const text = `${this.#file}: ${error.message.slice(error.message.lastIndexOf(": ") + 2)}`;
-      await this.#outbox.message(FileMessage.fail, shortText(text));
-      await this.#outbox.drain();
+      await this.#writer.message(FileMessage.fail, shortText(text));
+      await this.#writer.drain();
       await within(Promise.all([this.#stream.finish(), ended]), DRAIN_TIMEOUT_MS);
     } catch {
       // The other side is gone, and our own failure is what counts.

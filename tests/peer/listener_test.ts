@@ -4,13 +4,7 @@ import { ADVICE } from "../../peer/advice.ts";
 import { Listener, type ListenerOptions } from "../../peer/listener.ts";
 import { type SecureConnection, secureInitiator } from "../../peer/secure.ts";
 import { concatBytes, encodeText } from "../../protocol/bytes.ts";
-import {
-  FileError,
-  IdentityError,
-  P2pError,
-  RefusedError,
-  UnreachableError,
-} from "../../protocol/errors.ts";
+import { FileError, IdentityError, P2pError, RefusedError } from "../../protocol/errors.ts";
 import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES } from "../../protocol/limits.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
 import {

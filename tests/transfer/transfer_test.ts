@@ -7,7 +7,7 @@ import { RefuseCode } from "../../protocol/offer.ts";
 import { type Offer, receiveFiles } from "../../transfer/receive.ts";
 import { OfferRefusedError } from "../../transfer/refusal.ts";
 import { sendFiles, type SendOptions } from "../../transfer/send.ts";
-import type { Progress } from "../../transfer/progress.ts";
+import type { TransferProgress } from "../../transfer/progress.ts";
 import { collectSources } from "../../transfer/walk.ts";
 import { listing, MIB, namesIn, noise, reasonOf, Rig } from "./rig.ts";
 
@@ -166,7 +166,7 @@ Deno.test("Progress goes up to the whole on both sides", async () => {
   using rig = new Rig();
   rig.file("a", noise(3 * MIB));
   rig.file("b", noise(100));
-  const steps: Record<string, Progress[]> = { sent: [], received: [] };
+  const steps: Record<string, TransferProgress[]> = { sent: [], received: [] };
   await rig.transfer({
     send: { onProgress: (progress) => void steps.sent!.push(progress) },
     receive: { onProgress: (progress) => void steps.received!.push(progress) },

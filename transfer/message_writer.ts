@@ -12,7 +12,7 @@ import { FileMessage } from "../protocol/offer.ts";
 /** With less room than this a slab counts as full. */
 const LEAST_ROOM_BYTES = 1_024;
 
-export class Outbox {
+export class MessageWriter {
   readonly #stream: ByteStream;
   readonly #onDelivered: (bytes: number) => void;
   #slab: Uint8Array<ArrayBuffer> = new Uint8Array(SLAB_BYTES);
