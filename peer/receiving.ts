@@ -3,6 +3,8 @@ import type { ByteStream } from "../protocol/connection.ts";
 import { P2pError } from "../protocol/errors.ts";
 import { type Entry, EntryKind, RefuseCode } from "../protocol/offer.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
+import { MAX_OFFER_BYTES } from "../protocol/limits.ts";
+import { Budget } from "../transfer/budget.ts";
 import { Claims } from "../transfer/claims.ts";
 import type { ConflictAnswer, ConflictMode } from "../transfer/conflict.ts";
 import { writableFolder } from "../transfer/files.ts";
@@ -30,6 +32,8 @@ export const FILES_KIND = "files/1";
 const MAX_RECEIVES = 24;
 /** Those of one peer among them: one that does not go on must not keep others from sending. */
 const MAX_RECEIVES_PER_PEER = 4;
+/** Bytes of entries in all large offers: they take about twice that as long as they last. */
+const MAX_OFFERS_BYTES = 8 * MAX_OFFER_BYTES;
 
 export interface ReceivingOptions {
   /**
@@ -52,6 +56,7 @@ export class Receiving {
   readonly #folder: string;
   readonly #claims = new Claims();
   readonly #slots = new Slots(MAX_RECEIVES);
+  readonly #memory = new Budget(MAX_OFFERS_BYTES);
   readonly #peerSlots = new WeakMap<Peer, Slots>();
   /** Whether a stream is on its way to standard output: two at once would be mixed. */
   #streaming = false;
@@ -83,6 +88,7 @@ export class Receiving {
         from: fingerprint(peer.session.remoteKey),
         conflict: this.#options.conflict ?? (this.#screen.interactive ? "ask" : "rename"),
         claims: this.#claims,
+        memory: this.#memory,
         isStale: () => peer.session.state !== "connected",
         signal,
         ...(this.#options.toStdout && { stdout: this.#stdout }),

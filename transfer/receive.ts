@@ -2,7 +2,12 @@
 import { type ByteStream, ResetCode } from "../protocol/connection.ts";
 import { concatBytes, decodeText } from "../protocol/bytes.ts";
 import { FileError, P2pError, ProtocolError, StreamResetError } from "../protocol/errors.ts";
-import { DISK_RESERVE_BYTES, MAX_OFFER_BYTES, RESUME_BLOCK_BYTES } from "../protocol/limits.ts";
+import {
+  DISK_RESERVE_BYTES,
+  MAX_ENTRIES_BYTES,
+  MAX_OFFER_BYTES,
+  RESUME_BLOCK_BYTES,
+} from "../protocol/limits.ts";
 import { encodeMessage, type Message } from "../protocol/messages.ts";
 import {
   decodeEntries,
@@ -22,6 +27,7 @@ import {
 } from "../protocol/offer.ts";
 import { breathe, ENTRIES_IN_ONE_GO } from "./breathe.ts";
 import { Bodies, checkData } from "./bodies.ts";
+import type { Budget } from "./budget.ts";
 import type { ClaimOwner, Claims } from "./claims.ts";
 import { closeGently } from "./close.ts";
 import {
@@ -83,6 +89,8 @@ export interface ReceiveOptions {
   from: string;
   /** One for all receives of a process. */
   claims: Claims;
+  /** Bytes of entries that all offers of a process may have at once; large ones are counted only. */
+  memory?: Budget | undefined;
   /** Whether the sender's session has no connection, so that the same sender may start over. */
   isStale?: (() => boolean) | undefined;
 }
@@ -131,6 +139,8 @@ class Receiver implements ClaimOwner {
   #stopped: { reason: unknown } | undefined;
   #entries: Entry[] = [];
   #problem: NameProblem | undefined;
+  /** Bytes taken of the memory for offers. */
+  #held = 0;
   #total: number | undefined;
   readonly #parts: Part[] = [];
   #bodies: Bodies | undefined;
@@ -173,6 +183,7 @@ class Receiver implements ClaimOwner {
     } finally {
       signal?.removeEventListener("abort", onAbort);
       for (const part of this.#parts) part[Symbol.dispose]();
+      this.#options.memory?.give(this.#held);
     }
   }
 
@@ -240,6 +251,7 @@ class Receiver implements ClaimOwner {
       if (told > MAX_OFFER_BYTES || entries.length === 0) {
         throw new ProtocolError("Offer not readable: its entries are too long or empty");
       }
+      if (told > MAX_ENTRIES_BYTES) this.#hold(message.body.length);
       for (const entry of entries) this.#entries.push(entry);
       this.#problem ??= names.add(entries);
       if (this.#entries.length < count) await breathe();
@@ -248,6 +260,17 @@ class Receiver implements ClaimOwner {
     if (this.#entries.length > count || totalOf(this.#entries) !== total) {
       throw new ProtocolError("Offer not readable: its entries are not what it announced");
     }
+  }
+
+  /** Offers wait for somebody's answer, and all of them are kept meanwhile. */
+  #hold(bytes: number): void {
+    if (this.#options.memory?.take(bytes) === false) {
+      const error = new P2pError("Offer refused: too many others of that size wait already", {
+        hint: "Answer those first; then it can be sent again",
+      });
+      throw new Stop(RefuseCode.declined, error, "too many large offers at once");
+    }
+    this.#held += bytes;
   }
 
   /** @returns whether it is a stream for standard output */

@@ -2,7 +2,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { encodeText } from "../../protocol/bytes.ts";
 import { ChatType } from "../../protocol/chat.ts";
-import { ProtocolError } from "../../protocol/errors.ts";
+import type { ByteStream } from "../../protocol/connection.ts";
+import { P2pError, ProtocolError } from "../../protocol/errors.ts";
 import { MAX_NAME_BYTES } from "../../protocol/limits.ts";
 import { encodeMessage } from "../../protocol/messages.ts";
 import { checkName } from "../../protocol/name.ts";
@@ -12,9 +13,11 @@ import {
   type Entry,
   EntryKind,
   FileMessage,
+  RefuseCode,
 } from "../../protocol/offer.ts";
+import { Budget } from "../../transfer/budget.ts";
 import { Chat } from "../../transfer/chat.ts";
-import { receiveFiles } from "../../transfer/receive.ts";
+import { type Decision, receiveFiles } from "../../transfer/receive.ts";
 import { streamPair } from "../fakes/stream_pair.ts";
 import { reasonOf, Rig } from "./rig.ts";
 
@@ -73,3 +76,45 @@ for (const name of ["links", "files", "directories"]) {
     assertEquals(reasonOf(received).message, "Transfer stopped by the other side");
   });
 }
+
+/** Offers some 30,000 files, which is more than one message of entries. */
+async function offerMany(stream: ByteStream): Promise<void> {
+  const entries = Array.from({ length: 30_000 }, (_, i) => entry(EntryKind.file, `top${i}`));
+  const head = encodeOffer({ id: new Uint8Array(16), count: entries.length, total: 0 });
+  await stream.write(encodeMessage(FileMessage.offer, head));
+  for (const body of encodeEntries(entries)) {
+    await stream.write(encodeMessage(FileMessage.entries, body));
+  }
+}
+
+Deno.test("Large offers that wait for an answer leave room, and others are refused until they have it", async () => {
+  using rig = new Rig();
+  const memory = new Budget(1_000_000);
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<Decision>();
+  const decide = () => {
+    asked.resolve();
+    return answer.promise;
+  };
+  const [alice, first] = streamPair();
+  const waiting = receiveFiles(first, rig.receiveOptions({ memory, decide }));
+  await offerMany(alice);
+  await asked.promise;
+
+  const [mallory, second] = streamPair();
+  const refused = assertRejects(
+    () => receiveFiles(second, rig.receiveOptions({ memory, decide })),
+    P2pError,
+    "Offer refused: too many others of that size wait already",
+  );
+  await offerMany(mallory);
+  assertEquals((await mallory.read())?.[0], FileMessage.refuse);
+  await mallory.finish();
+  await refused;
+
+  answer.resolve({ accept: false, code: RefuseCode.declined });
+  assertEquals((await alice.read())?.[0], FileMessage.refuse);
+  await alice.finish();
+  await waiting;
+  assertEquals([memory.take(1_000_001), memory.take(1_000_000)], [false, true]);
+});
