@@ -21,8 +21,13 @@ export function decodeText(bytes: Uint8Array): string {
   }
 }
 
-/** The bytes of several arrays, one behind the other. */
+/** The bytes of a few arrays, one behind the other. */
 export function concatBytes(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  return joinBytes(parts);
+}
+
+/** The bytes of arrays, one behind the other; there may be more of them than a call takes arguments. */
+export function joinBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let offset = 0;
   for (const part of parts) {

@@ -2,7 +2,7 @@
  * What is to be sent on a stream: bytes are cut into payloads, small ones joined, large ones sent
  * without a copy.
  */
-import { concatBytes } from "./bytes.ts";
+import { joinBytes } from "./bytes.ts";
 import { MAX_PAYLOAD_BYTES } from "./limits.ts";
 
 /** Below this, several writes are joined into one payload; above, a payload is a view. */
@@ -80,7 +80,7 @@ export class Outbox {
     }
     if (count < 2) return this.#takeFirst(most);
     const joined = this.#queue.splice(0, count);
-    const bytes = concatBytes(...joined.map((each) => each.bytes));
+    const bytes = joinBytes(joined.map((each) => each.bytes));
     for (const each of joined) each.released?.();
     return { bytes, released: undefined };
   }

@@ -7,7 +7,7 @@
  *     5       2     length n of the payload, at most 65,512
  *     7       n     payload
  */
-import { ByteReader, ByteWriter, concatBytes, encodeText } from "./bytes.ts";
+import { ByteReader, ByteWriter, concatBytes, encodeText, joinBytes } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import {
   MAX_KIND_BYTES,
@@ -153,7 +153,7 @@ export class SessionFrameDecoder {
   /** Takes bytes that are pending: a view, if they lie in one piece. */
   #take(length: number): Uint8Array {
     if (length === 0) return new Uint8Array(0);
-    if (this.#pieces[0]!.length < length) this.#pieces = [concatBytes(...this.#pieces)];
+    if (this.#pieces[0]!.length < length) this.#pieces = [joinBytes(this.#pieces)];
     const piece = this.#pieces[0]!;
     if (piece.length === length) this.#pieces.shift();
     else this.#pieces[0] = piece.subarray(length);

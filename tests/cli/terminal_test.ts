@@ -265,7 +265,7 @@ test("in 40 columns the chat and a draft that wraps stay whole", async () => {
 });
 
 test("colours show on a terminal, and not with NO_COLOR", async () => {
-  for (const [env, coloured] of [[{}, true], [{ NO_COLOR: "1" }, false]] as const) {
+  for (const [env, coloured] of [[{ NO_COLOR: "" }, true], [{ NO_COLOR: "1" }, false]] as const) {
     await using bob = await Terminal.start(["connect", "127.0.0.1:1"], { env });
     await bob.ended(4);
     assertEquals((await bob.tmux.screen({ colors: true })).includes("\x1b["), coloured);

@@ -1,5 +1,5 @@
 /** Two sessions joined in memory on a test's clock, and a peer that sends whatever a test wants. */
-import { concatBytes } from "../../protocol/bytes.ts";
+import { joinBytes } from "../../protocol/bytes.ts";
 import type { ByteStream, Connection } from "../../protocol/connection.ts";
 import {
   decodeHello,
@@ -86,7 +86,7 @@ async function readFrame(from: Connection, decoder: SessionFrameDecoder): Promis
 export async function readStream(stream: ByteStream): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   for (let part = await stream.read(); part; part = await stream.read()) parts.push(part);
-  return concatBytes(...parts);
+  return joinBytes(parts);
 }
 
 /** The other end of a session's connection in the hands of a test. */

@@ -32,7 +32,7 @@ import {
   GoodbyeCode,
   isNumbered,
 } from "../../protocol/session_frame.ts";
-import { concatBytes, encodeText } from "../../protocol/bytes.ts";
+import { concatBytes, encodeText, joinBytes } from "../../protocol/bytes.ts";
 import { settled } from "../fakes/clock.ts";
 import { connectionPair, seededRandom } from "../fakes/connection_pair.ts";
 import {
@@ -411,7 +411,7 @@ async function sendRandom(stream: ByteStream, random: () => number): Promise<Uin
     if (random() < 0.2) await settled();
   }
   await stream.finish();
-  return concatBytes(...sent);
+  return joinBytes(sent);
 }
 
 async function readSlowly(stream: ByteStream, random: () => number): Promise<Uint8Array> {
@@ -420,7 +420,7 @@ async function readSlowly(stream: ByteStream, random: () => number): Promise<Uin
     parts.push(part);
     if (random() < 0.3) await settled();
   }
-  return concatBytes(...parts);
+  return joinBytes(parts);
 }
 
 /** One session with traffic on several streams both ways, whose connections break at random points. Returns how many broke. */
@@ -669,7 +669,7 @@ Deno.test("Session.end() delivers everything first", async () => {
   } catch (error) {
     assertInstanceOf(error, UnreachableError);
   }
-  assertEquals(concatBytes(...parts), pattern(250_000));
+  assertEquals(joinBytes(parts), pattern(250_000));
 });
 
 Deno.test("Session.end() at both sides at once ends well", async () => {
@@ -882,7 +882,7 @@ const offences: [string, (peer: RawPeer) => Promise<void>][] = [
       (_, index) =>
         encodeFrame({ type: FrameType.open, stream: 2 * index + 1, payload: encodeText("x") }),
     );
-    await peer.connection.write(concatBytes(...opens));
+    await peer.connection.write(joinBytes(opens));
   }],
 ];
 

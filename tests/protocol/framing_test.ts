@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { concatBytes, encodeText } from "../../protocol/bytes.ts";
+import { concatBytes, encodeText, joinBytes } from "../../protocol/bytes.ts";
 import { ProtocolError } from "../../protocol/errors.ts";
 import { ReceiveBuffer, writeFrameHeader } from "../../protocol/framing.ts";
 import { MAX_FRAME_BYTES } from "../../protocol/limits.ts";
@@ -76,7 +76,7 @@ for (
 Deno.test("ReceiveBuffer.takeFrame() gives back random frames, however they are cut", () => {
   const bodies = fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 20 });
   fc.assert(fc.property(bodies, fc.array(fc.integer({ min: 1, max: 500 })), (frames, cuts) => {
-    const bytes = concatBytes(...frames.map(frame));
+    const bytes = joinBytes(frames.map(frame));
     const pieces: Uint8Array[] = [];
     let at = 0;
     for (const cut of cuts) pieces.push(bytes.slice(at, at += cut));

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { concatBytes } from "../../protocol/bytes.ts";
+import { concatBytes, joinBytes } from "../../protocol/bytes.ts";
 import { ProtocolError } from "../../protocol/errors.ts";
 import {
   encodeMessage,
@@ -37,7 +37,7 @@ function joined(messages: Message[]): [number, Uint8Array][] {
     pieces.push(body);
     expected = remaining === 0 ? undefined : remaining;
     if (remaining > 0) continue;
-    result.push([type, concatBytes(...pieces)]);
+    result.push([type, joinBytes(pieces)]);
     pieces = [];
   }
   return result;
@@ -80,7 +80,7 @@ Deno.test("MessageDecoder yields the same messages however the bytes are cut", (
       messages,
       size,
     ) => {
-      const bytes = concatBytes(...messages.map(([type, body]) => encodeMessage(type, body)));
+      const bytes = joinBytes(messages.map(([type, body]) => encodeMessage(type, body)));
       const expected = messages.map(([type, body]) => [type, new Uint8Array(body)]);
       for (const chunks of [[bytes], cut(bytes, size)]) {
         assertEquals(joined(decodeAll(chunks, new Set([STREAMED]))), expected);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { concatBytes, encodeText } from "../../protocol/bytes.ts";
+import { concatBytes, encodeText, joinBytes } from "../../protocol/bytes.ts";
 import { ResetCode } from "../../protocol/connection.ts";
 import { ProtocolError, StreamResetError } from "../../protocol/errors.ts";
 import {
@@ -60,7 +60,7 @@ class Side {
   read(stream: MuxStream): Uint8Array {
     const parts: Uint8Array[] = [];
     for (let part = this.mux.read(stream); part; part = this.mux.read(stream)) parts.push(part);
-    return concatBytes(...parts);
+    return joinBytes(parts);
   }
 }
 
@@ -371,7 +371,7 @@ Deno.test("Mux carries random traffic on random streams both ways, whole and in 
         }
       }
       for (const [key, parts] of sent) {
-        const [expected, actual] = [concatBytes(...parts), concatBytes(...received.get(key)!)];
+        const [expected, actual] = [joinBytes(parts), joinBytes(received.get(key)!)];
         assertEquals(actual.length, expected.length, key);
         assert(actual.every((byte, at) => byte === expected[at]), key);
       }

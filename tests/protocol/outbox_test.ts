@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { concatBytes } from "../../protocol/bytes.ts";
+import { joinBytes } from "../../protocol/bytes.ts";
 import { MAX_PAYLOAD_BYTES } from "../../protocol/limits.ts";
 import { Outbox, type Payload } from "../../protocol/outbox.ts";
 
@@ -84,7 +84,7 @@ Deno.test("Outbox: the payloads are the writes, in order, within the limits, eac
           part.fill(0xff);
         })
       );
-      const whole = concatBytes(...writes.map((size, index) => bytes(size, index)));
+      const whole = joinBytes(writes.map((size, index) => bytes(size, index)));
       const payloads: Payload[] = [];
       for (let i = 0; outbox.size > 0; i++) {
         const before = outbox.size;
@@ -96,7 +96,7 @@ Deno.test("Outbox: the payloads are the writes, in order, within the limits, eac
         assertEquals(outbox.size, before - payload.bytes.length);
         payloads.push(payload);
       }
-      const joined = concatBytes(...payloads.map((each) => each.bytes));
+      const joined = joinBytes(payloads.map((each) => each.bytes));
       assert(
         joined.length === whole.length && joined.every((byte, index) => byte === whole[index]),
       );

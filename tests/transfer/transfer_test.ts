@@ -437,7 +437,8 @@ Deno.test("Standard input goes out while more is awaited", async () => {
 });
 
 Deno.test("Standard input of any length needs constant memory", async () => {
-  let left = 300;
+  // Far more than what other tests of this process may have left to the garbage collector.
+  let left = 1_000;
   const piece = noise(MIB);
   const before = Deno.memoryUsage().rss;
   let most = 0;
@@ -453,7 +454,7 @@ Deno.test("Standard input of any length needs constant memory", async () => {
     return bytes.length;
   });
   assertEquals(sent.status, "fulfilled");
-  assertEquals(most < 120 * MIB, true, `${Math.round(most / MIB)} MiB more`);
+  assertEquals(most < 300 * MIB, true, `${Math.round(most / MIB)} MiB more`);
 });
 
 Deno.test("A closed standard output stops the sender", async () => {
