@@ -14,6 +14,8 @@ import type { Trust } from "./trust.ts";
 /** Milliseconds before the first and between later attempts to reconnect, before jitter. */
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5_000;
+/** Milliseconds after which a connection counts as one that lasts. */
+const LASTING_MS = 10_000;
 
 export interface DialOptions {
   identity: KeyPair;
@@ -119,9 +121,10 @@ function keepConnected(session: Session, address: Address, options: DialOptions)
   const over = new AbortController();
   session.ended.then(() => over.abort(session.endError()));
   const signal = AbortSignal.any([options.signal, over.signal]);
+  const redialer = new Redialer(session, address, { ...options, signal });
   session.onAway = async () => {
     try {
-      await reconnect(session, address, { ...options, signal });
+      await redialer.redial();
     } catch (error) {
       if (!signal.aborted) throw error;
     }
@@ -129,16 +132,46 @@ function keepConnected(session: Session, address: Address, options: DialOptions)
   if (session.state === "away") session.onAway();
 }
 
-async function reconnect(session: Session, address: Address, options: DialOptions): Promise<void> {
-  const clock = options.clock ?? systemClock;
-  for (let wait = FIRST_RETRY_MS;; wait = Math.min(wait * 2, LONGEST_RETRY_MS)) {
-    await sleep(clock, wait * (0.5 + Math.random()), options.signal);
+class Redialer {
+  readonly #session: Session;
+  readonly #address: Address;
+  readonly #options: DialOptions;
+  readonly #clock: Clock;
+  #wait = FIRST_RETRY_MS;
+  #attachedAt = -Infinity;
+
+  constructor(session: Session, address: Address, options: DialOptions) {
+    this.#session = session;
+    this.#address = address;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** Resolves when the session has a connection again, or has ended because another key answered. */
+  async redial(): Promise<void> {
+    // Who accepts and breaks off at once is not dialled any faster for it.
+    if (this.#clock.now() - this.#attachedAt > LASTING_MS) this.#wait = FIRST_RETRY_MS;
+    for (;;) {
+      await sleep(this.#clock, this.#wait * (0.5 + Math.random()), this.#options.signal);
+      this.#wait = Math.min(this.#wait * 2, LONGEST_RETRY_MS);
+      if (await this.#attempt()) return;
+    }
+  }
+
+  async #attempt(): Promise<boolean> {
+    const session = this.#session;
     try {
-      const connection = await dialSecure(address, options, (key) => checkSame(session, key));
-      return session.attach(connection);
+      const check = (key: Uint8Array) => checkSame(session, key);
+      session.attach(await dialSecure(this.#address, this.#options, check));
+      this.#attachedAt = this.#clock.now();
+      return true;
     } catch (error) {
-      if (error instanceof IdentityError) return await session.fail(error);
-      options.signal.throwIfAborted();
+      if (error instanceof IdentityError) {
+        await session.fail(error);
+        return true;
+      }
+      this.#options.signal.throwIfAborted();
+      return false;
     }
   }
 }
