@@ -4,7 +4,7 @@ import { PERMISSIONS } from "./permissions.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
 
 /** The program's main.ts. */
-export const MAIN: string = new URL("../../main.ts", import.meta.url).pathname;
+export const MAIN: string = `${import.meta.dirname}/../../main.ts`;
 
 /** An event of `--json`. */
 export interface ProgramEvent {

@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { hasTmux, Tmux } from "../../fakes/tmux.ts";
 
-const SCRIPT = new URL("screen_script.ts", import.meta.url).pathname;
+const SCRIPT = `${import.meta.dirname}/screen_script.ts`;
 const ignore = !await hasTmux();
 
 /** The script in a shell in a terminal, and a peer whose lines arrive there. */
