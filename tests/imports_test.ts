@@ -35,10 +35,10 @@ const layers: Record<string, { from: string[]; packages: string[]; because: stri
 /** Files outside of peer/ and main.ts that may name Deno: those that touch the disk. */
 const diskFiles = [
   "transfer/files.ts",
-  "transfer/item.ts",
   "transfer/part.ts",
   "transfer/part_writer.ts",
   "transfer/source_file.ts",
+  "transfer/staging.ts",
   "transfer/walk.ts",
 ];
 
