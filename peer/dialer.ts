@@ -7,6 +7,7 @@ import { GoodbyeCode, SESSION_ID_BYTES } from "../protocol/session_frame.ts";
 import { type Address, formatAddress } from "./address.ts";
 import { dialTcp } from "./carrier/tcp.ts";
 import { type Clock, sleep, systemClock } from "./clock.ts";
+import { lowerFirst } from "./lower_first.ts";
 import { type SecureConnection, secureInitiator } from "./secure.ts";
 import { Session } from "./session.ts";
 import type { Trust } from "./trust.ts";
@@ -109,8 +110,7 @@ async function dialSecure(
  */
 function withAddress(error: unknown, where: string): unknown {
   if (!(error instanceof ProtocolError) || error.message.includes(where)) return error;
-  const state = error.message.slice(0, 1).toLowerCase() + error.message.slice(1);
-  return new ProtocolError(`Could not connect to ${where}: ${state}`, {
+  return new ProtocolError(`Could not connect to ${where}: ${lowerFirst(error.message)}`, {
     hint: error.hint ?? "Is that the address of a p2p of the same version? Check it, and the port.",
     cause: error,
   });

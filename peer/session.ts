@@ -41,6 +41,7 @@ import { equalBytes } from "../protocol/bytes.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { goodbyeError } from "./goodbye_error.ts";
 import { Link, type LinkUser } from "./link.ts";
+import { lowerFirst } from "./lower_first.ts";
 import { SessionStream } from "./session_stream.ts";
 
 /** Bytes handed to the connection at once. */
@@ -206,7 +207,7 @@ export class Session {
   open(kind: string, priority: Priority): ByteStream {
     if (this.#end) throw this.endError();
     const stream = this.#wrap(this.#mux.open(kind, priority));
-    this.#wake();
+    this.wake();
     return stream;
   }
 
@@ -238,16 +239,21 @@ export class Session {
   /** What whoever still waits for something in this session is told. */
   endError(): P2pError {
     return this.#end?.error ??
-      new UnreachableError(`${this.#remoteName || this.#remote} is gone: the session is over`);
+      new UnreachableError(`${this.#who} is gone: the session is over`);
   }
 
-  /** For streams: something is to be sent. */
+  /** Something is to be sent. */
   wake(): void {
-    this.#wake();
+    this.#link?.wake();
   }
 
   get over(): boolean {
     return this.#end !== undefined;
+  }
+
+  /** The other side as errors call it. */
+  get #who(): string {
+    return this.#remoteName || this.#remote;
   }
 
   /** Whether the other side has acknowledged everything. */
@@ -308,10 +314,6 @@ export class Session {
     this.#cancelAck = undefined;
   }
 
-  #wake(): void {
-    this.#link?.wake();
-  }
-
   // Receiving
 
   #receive(frame: SessionFrame): void {
@@ -336,7 +338,7 @@ export class Session {
     if (frame.type === FrameType.finish) this.#ackNow = true;
     // Grants and resets that the frame provoked go out at once, and what it granted is used at
     // once.
-    if (this.#mux.controlPending || this.#ackNow || frame.type === FrameType.window) this.#wake();
+    if (this.#mux.controlPending || this.#ackNow || frame.type === FrameType.window) this.wake();
   }
 
   #takeHello(hello: Hello): void {
@@ -351,7 +353,7 @@ export class Session {
     this.#takeAck(hello.received);
     this.#open = true;
     this.#greeted.resolve();
-    this.#wake();
+    this.wake();
   }
 
   #takeAck(count: number): void {
@@ -359,12 +361,12 @@ export class Session {
     const sample = this.#log.acknowledge(count, now);
     if (sample) this.#pace.acknowledged(sample, now);
     if (this.#flushed && this.#allDelivered) this.#flushed.resolve();
-    this.#wake();
+    this.wake();
   }
 
   #takeGoodbye(goodbye: Goodbye): void {
     this.#finishWith({ code: GoodbyeCode.done, text: "" }, {
-      error: goodbyeError(goodbye, this.#remoteName || this.#remote),
+      error: goodbyeError(goodbye, this.#who),
       code: goodbye.code,
       byUs: false,
     });
@@ -374,11 +376,11 @@ export class Session {
     if (this.#received === this.#ackSent || !this.#link || this.#end) return;
     if (this.#bytesSinceAck >= ACK_BYTES) {
       this.#ackNow = true;
-      this.#wake();
+      this.wake();
     } else {
       this.#cancelAck ??= this.#clock.after(ACK_DELAY_MS, () => {
         this.#ackNow = true;
-        this.#wake();
+        this.wake();
       });
     }
   }
@@ -413,9 +415,10 @@ export class Session {
   }
 
   #giveUp(): void {
-    const who = this.#remoteName || this.#remote;
     this.fail(
-      new UnreachableError(`Lost ${who}: ${lowerFirst(this.#lost?.message ?? "no connection")}`),
+      new UnreachableError(
+        `Lost ${this.#who}: ${lowerFirst(this.#lost?.message ?? "no connection")}`,
+      ),
     );
   }
 
@@ -459,8 +462,4 @@ export class Session {
     this.#ended.resolve(end);
     this.onState?.("ended", end.error);
   }
-}
-
-function lowerFirst(text: string): string {
-  return text.slice(0, 1).toLowerCase() + text.slice(1);
 }
