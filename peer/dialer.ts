@@ -1,14 +1,15 @@
 /** Sessions that we begin: dial, prove who is who, and dial again when the connection is lost. */
 import { equalBytes } from "../protocol/bytes.ts";
+import { type Clock, sleep } from "../protocol/clock.ts";
 import { IdentityError, P2pError, ProtocolError, UnreachableError } from "../protocol/errors.ts";
 import { DIAL_TIMEOUT_MS } from "../protocol/limits.ts";
 import type { KeyPair } from "../protocol/noise.ts";
 import { GoodbyeCode, SESSION_ID_BYTES } from "../protocol/session_frame.ts";
-import { type Address, formatAddress } from "./address.ts";
+import { type Address, formatAddress } from "../protocol/address.ts";
 import { dialTcp } from "./carrier/tcp.ts";
-import { type Clock, sleep, systemClock } from "./clock.ts";
+import { systemClock } from "./clock.ts";
 import { lowerFirst } from "./lower_first.ts";
-import { type SecureConnection, secureInitiator } from "./secure.ts";
+import { type SecureConnection, secureInitiator } from "../protocol/secure.ts";
 import { Session } from "./session.ts";
 import type { Trust } from "./trust.ts";
 

@@ -1,6 +1,6 @@
 import { FileError } from "../protocol/errors.ts";
 import { generateKeyPair, type KeyPair, keyPairOf } from "../protocol/noise.ts";
-import { decodeKey } from "./decode_key.ts";
+import { decodeKey } from "../protocol/decode_key.ts";
 import { fileError } from "./file_error.ts";
 import { withFileLock } from "./file_lock.ts";
 import { writePrivateFile } from "./private_file.ts";

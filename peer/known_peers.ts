@@ -2,7 +2,7 @@ import { equalBytes } from "../protocol/bytes.ts";
 import { IdentityError } from "../protocol/errors.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
 import { KEY_BYTES } from "../protocol/noise.ts";
-import { decodeKey } from "./decode_key.ts";
+import { decodeKey } from "../protocol/decode_key.ts";
 import { fileError } from "./file_error.ts";
 import { withFileLock } from "./file_lock.ts";
 import { appendPrivateFile, writePrivateFile } from "./private_file.ts";

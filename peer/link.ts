@@ -15,8 +15,8 @@ import {
   type SessionFrame,
   SessionFrameDecoder,
 } from "../protocol/session_frame.ts";
-import type { Clock } from "./clock.ts";
-import { readOut } from "./read_out.ts";
+import type { Clock } from "../protocol/clock.ts";
+import { readOut } from "../protocol/read_out.ts";
 
 /**
  * Milliseconds by which a timer may be late before that tells of this process, and not of the

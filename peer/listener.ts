@@ -3,6 +3,7 @@
  * sessions, new ones or ones that go on.
  */
 import { encodeText } from "../protocol/bytes.ts";
+import type { Clock } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { P2pError, UnreachableError } from "../protocol/errors.ts";
 import { ReceiveBuffer } from "../protocol/framing.ts";
@@ -20,13 +21,13 @@ import {
   type SessionFrame,
   SessionFrameDecoder,
 } from "../protocol/session_frame.ts";
-import type { Address } from "./address.ts";
+import type { Address } from "../protocol/address.ts";
 import { ADVICE } from "./advice.ts";
 import { acceptEach, openSockets, reachableAddresses } from "./carrier/listen_tcp.ts";
-import { type Clock, systemClock } from "./clock.ts";
+import { systemClock } from "./clock.ts";
 import { AsyncQueue } from "./async_queue.ts";
-import { readOut } from "./read_out.ts";
-import { type SecureConnection, secureResponder } from "./secure.ts";
+import { readOut } from "../protocol/read_out.ts";
+import { type SecureConnection, secureResponder } from "../protocol/secure.ts";
 import { Session } from "./session.ts";
 
 /** Bytes of a connection that are read before it is known what it is. */

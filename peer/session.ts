@@ -38,7 +38,8 @@ import {
   type SessionFrameDecoder,
 } from "../protocol/session_frame.ts";
 import { equalBytes } from "../protocol/bytes.ts";
-import { type Clock, systemClock } from "./clock.ts";
+import type { Clock } from "../protocol/clock.ts";
+import { systemClock } from "./clock.ts";
 import { goodbyeError } from "./goodbye_error.ts";
 import { Link, type LinkUser } from "./link.ts";
 import { lowerFirst } from "./lower_first.ts";

@@ -98,6 +98,13 @@ export class ReceiveBuffer {
    * @throws {ProtocolError} as soon as the line has more than `limit` bytes, its newline included
    */
   takeLine(limit: number): Uint8Array<ArrayBuffer> | undefined {
+    const line = this.peekLine(limit);
+    if (line) this.#take(this.#searched + 1);
+    return line;
+  }
+
+  /** As `takeLine`, but leaves the line where it is. */
+  peekLine(limit: number): Uint8Array<ArrayBuffer> | undefined {
     const from = Math.max(this.#searched, this.#start);
     const at = this.#bytes.subarray(0, this.#end).indexOf(NEWLINE, from);
     this.#searched = at < 0 ? this.#end : at;
@@ -107,9 +114,7 @@ export class ReceiveBuffer {
     }
     if (at < 0) return undefined;
     const end = at > this.#start && this.#bytes[at - 1] === CARRIAGE_RETURN ? at - 1 : at;
-    const line = this.#bytes.subarray(this.#start, end);
-    this.#take(at + 1);
-    return line;
+    return this.#bytes.subarray(this.#start, end);
   }
 
   /**

@@ -60,6 +60,23 @@ export const MAX_PART_BYTES = 255;
 /** Bytes in a path. */
 export const MAX_PATH_BYTES = 4_096;
 
+/** Bytes in a rendezvous message on a control session or WebSocket, its newline included. */
+export const MAX_RENDEZVOUS_BYTES = 4_096;
+/** Bytes in a rendezvous message in a datagram: what crosses every network in one piece. */
+export const MAX_DATAGRAM_BYTES = 1_200;
+/** Addresses in a list of candidates. */
+export const MAX_CANDIDATES = 16;
+/** Milliseconds after which a client of a relay sends a Ping. */
+export const RELAY_PING_MS = 15_000;
+/** Milliseconds without a message after which a relay and its client give each other up. */
+export const RELAY_DEAD_MS = 40_000;
+/** Milliseconds that a name is kept for its key after its connection was lost. */
+export const NAME_GRACE_MS = 15_000;
+/** Milliseconds that a token of a circuit is good for. */
+export const TOKEN_LIFE_MS = 60_000;
+/** Milliseconds that one end of a circuit waits at the relay for the other. */
+export const CIRCUIT_WAIT_MS = 30_000;
+
 // What this implementation chooses.
 
 /** Bytes in one write of file data: whole session frames. */

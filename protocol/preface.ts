@@ -1,8 +1,9 @@
 /**
  * The first bytes: what a new connection is, and the one line with which each side begins.
  *
- *     initiator  →  p2p/1 session\n
- *     responder  →  p2p/1 session\n   or   p2p/1 error TEXT\n
+ *     initiator  →  p2p/1 session\n          or relay, or circuit TOKEN
+ *     responder  →  p2p/1 session\n          or relay, or circuit: the same word
+ *                or p2p/1 error TEXT\n
  */
 import { encodeText } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
@@ -13,10 +14,21 @@ const VERSION = "1";
 
 /** The line with which a peer session begins, as bytes: also the prologue of its handshake. */
 export const SESSION_PREFACE: Uint8Array<ArrayBuffer> = encodeText(`${MAGIC}${VERSION} session\n`);
+/** The same for a control session with a relay. */
+export const RELAY_PREFACE: Uint8Array<ArrayBuffer> = encodeText(`${MAGIC}${VERSION} relay\n`);
+/** What a relay says on each end of a circuit when the two are joined. */
+export const CIRCUIT_ANSWER: Uint8Array<ArrayBuffer> = encodeText(`${MAGIC}${VERSION} circuit\n`);
+
+/** Bytes in a circuit's token. */
+export const TOKEN_BYTES = 16;
+const TOKEN = /^[0-9a-f]{32}$/;
 
 /** What a preface line says. */
 export type Preface =
   | { word: "session" }
+  | { word: "relay" }
+  /** `token` is undefined in the answer, and where what stands there is none. */
+  | { word: "circuit"; token: Uint8Array | undefined }
   | { word: "error"; text: string }
   | { word: "unknown"; text: string }
   | { word: "version"; text: string };
@@ -48,9 +60,19 @@ export function parsePreface(line: Uint8Array): Preface {
   }
   const [magic, word = "", ...rest] = text.split(" ");
   if (magic !== MAGIC + VERSION) return { word: "version", text: magic!.slice(MAGIC.length) };
-  if (word === "session") return { word };
+  if (word === "session" || word === "relay") return { word };
+  if (word === "circuit") return { word, token: parseToken(rest[0]) };
   if (word === "error") return { word, text: rest.join(" ") };
   return { word: "unknown", text: word };
+}
+
+function parseToken(text: string | undefined): Uint8Array | undefined {
+  return text !== undefined && TOKEN.test(text) ? Uint8Array.fromHex(text) : undefined;
+}
+
+/** The line with which an end of a circuit begins. */
+export function circuitPreface(token: Uint8Array): Uint8Array<ArrayBuffer> {
+  return encodeText(`${MAGIC}${VERSION} circuit ${token.toHex()}\n`);
 }
 
 /**

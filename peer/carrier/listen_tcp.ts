@@ -1,7 +1,8 @@
 /** Listening sockets: opening them, and the addresses under which others reach them. */
+import { type Clock, sleep } from "../../protocol/clock.ts";
 import { P2pError, UsageError } from "../../protocol/errors.ts";
-import type { Address } from "../address.ts";
-import { type Clock, sleep, systemClock } from "../clock.ts";
+import type { Address } from "../../protocol/address.ts";
+import { systemClock } from "../clock.ts";
 import { describeNetworkError } from "../network_error.ts";
 import { TcpConnection } from "./tcp.ts";
 

@@ -1,7 +1,7 @@
 /** TCP as a Connection. */
 import type { Connection, Path } from "../../protocol/connection.ts";
 import { UnreachableError } from "../../protocol/errors.ts";
-import { type Address, formatAddress, isLocal } from "../address.ts";
+import { type Address, formatAddress, isLocal } from "../../protocol/address.ts";
 import { describeNetworkError, NO_SUCH_HOST } from "../network_error.ts";
 
 /** Bytes read at once when the caller brings no room of its own. */

@@ -1,5 +1,5 @@
 /** What `listen` says when it listens: every address, with the command to paste. */
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress } from "../../protocol/address.ts";
 import type { Output } from "../output.ts";
 
 /** Prints them for people, and a `listening` event for each. */

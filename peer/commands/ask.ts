@@ -1,6 +1,6 @@
 /** Bare `p2p`: asks whom to connect to, or listens. */
 import { UsageError } from "../../protocol/errors.ts";
-import { DEFAULT_PORT, parseAddress } from "../address.ts";
+import { DEFAULT_PORT, parseAddress } from "../../protocol/address.ts";
 import { COMMANDS, parseFlags } from "../args.ts";
 import type { Environment } from "../host.ts";
 import { Screen } from "../terminal/screen.ts";

@@ -1,7 +1,7 @@
 /** `p2p connect`: joins a peer that listens, for chat and files. */
 import { UnreachableError } from "../../protocol/errors.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
-import { parseAddress } from "../address.ts";
+import { parseAddress } from "../../protocol/address.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
 import { takeLine } from "../chat_commands.ts";
 import { dialSession } from "../dialer.ts";

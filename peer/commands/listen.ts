@@ -1,7 +1,7 @@
 /** `p2p listen`: waits for peers, for chat and files. */
 import { type P2pError, UsageError } from "../../protocol/errors.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
-import { DEFAULT_PORT } from "../address.ts";
+import { DEFAULT_PORT } from "../../protocol/address.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
 import { takeLine } from "../chat_commands.ts";
 import { type Environment, type Host, openHost } from "../host.ts";

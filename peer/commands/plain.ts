@@ -4,7 +4,7 @@
  */
 import { type P2pError, UsageError } from "../../protocol/errors.ts";
 import { DIAL_TIMEOUT_MS, MAX_SESSIONS } from "../../protocol/limits.ts";
-import { type Address, DEFAULT_PORT } from "../address.ts";
+import { type Address, DEFAULT_PORT } from "../../protocol/address.ts";
 import { acceptEach, openSockets, reachableAddresses } from "../carrier/listen_tcp.ts";
 import { dialTcp } from "../carrier/tcp.ts";
 import type { AfterLine } from "../chat_commands.ts";

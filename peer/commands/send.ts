@@ -3,7 +3,7 @@ import { ResetCode } from "../../protocol/connection.ts";
 import { UnreachableError, UsageError } from "../../protocol/errors.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
 import { collectSources, type Sources } from "../../transfer/walk.ts";
-import { type Address, parseAddress } from "../address.ts";
+import { type Address, parseAddress } from "../../protocol/address.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
 import { dialSession } from "../dialer.ts";
 import { dialOptions, type Environment, type Host, openHost } from "../host.ts";

@@ -2,7 +2,7 @@
  * Messages over our sessions: encrypted, acknowledged, with keys compared with those that are
  * known, as `connect` has them.
  */
-import { parseAddress } from "../../peer/address.ts";
+import { parseAddress } from "../../protocol/address.ts";
 import { dialSession } from "../../peer/dialer.ts";
 import { configFolder } from "../../peer/folders.ts";
 import { loadIdentity } from "../../peer/identity.ts";

@@ -1,5 +1,6 @@
 import { dialTcp, TcpConnection } from "../../peer/carrier/tcp.ts";
-import { secureInitiator, secureResponder } from "../../peer/secure.ts";
+import { systemClock } from "../../peer/clock.ts";
+import { secureInitiator, secureResponder } from "../../protocol/secure.ts";
 import type { Connection } from "../../protocol/connection.ts";
 import { ReceiveBuffer } from "../../protocol/framing.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
@@ -28,8 +29,11 @@ function noIpv6(): string | undefined {
 
 async function secured(pair: [Connection, Connection]): Promise<[Connection, Connection]> {
   return await Promise.all([
-    secureInitiator(pair[0], { identity: generateKeyPair() }),
-    secureResponder(pair[1], new ReceiveBuffer(64), { identity: generateKeyPair() }),
+    secureInitiator(pair[0], { identity: generateKeyPair(), clock: systemClock }),
+    secureResponder(pair[1], new ReceiveBuffer(64), {
+      identity: generateKeyPair(),
+      clock: systemClock,
+    }),
   ]);
 }
 

@@ -1,6 +1,6 @@
 /** Time that stands still until a test moves it. */
 import { setImmediate } from "node:timers";
-import type { Clock } from "../../peer/clock.ts";
+import type { Clock } from "../../protocol/clock.ts";
 
 interface Timer {
   at: number;

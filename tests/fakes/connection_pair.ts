@@ -4,7 +4,7 @@
  */
 import type { Connection, Path } from "../../protocol/connection.ts";
 import { UnreachableError } from "../../protocol/errors.ts";
-import type { Clock } from "../../peer/clock.ts";
+import type { Clock } from "../../protocol/clock.ts";
 
 /** Milliseconds between two deliveries on a slow line. */
 const TICK_MS = 10;

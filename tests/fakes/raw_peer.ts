@@ -1,7 +1,8 @@
 /** A peer that proves an identity as it must, and then says what the test wants it to say. */
 import { dialTcp } from "../../peer/carrier/tcp.ts";
-import { parseAddress } from "../../peer/address.ts";
-import { type SecureConnection, secureInitiator } from "../../peer/secure.ts";
+import { parseAddress } from "../../protocol/address.ts";
+import { systemClock } from "../../peer/clock.ts";
+import { type SecureConnection, secureInitiator } from "../../protocol/secure.ts";
 import { Session } from "../../peer/session.ts";
 import { generateKeyPair, type KeyPair } from "../../protocol/noise.ts";
 import type { ByteStream } from "../../protocol/connection.ts";
@@ -23,7 +24,7 @@ export class RawPeer implements AsyncDisposable {
     identity: KeyPair = generateKeyPair(),
   ): Promise<RawPeer> {
     const tcp = await dialTcp(parseAddress(address), new AbortController().signal);
-    return new RawPeer(await secureInitiator(tcp, { identity }), name);
+    return new RawPeer(await secureInitiator(tcp, { identity, clock: systemClock }), name);
   }
 
   /** Greets as it must, and from then on sends frames as the test makes them. */

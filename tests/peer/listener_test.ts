@@ -2,7 +2,7 @@ import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/asser
 import { dialTcp, type TcpConnection } from "../../peer/carrier/tcp.ts";
 import { ADVICE } from "../../peer/advice.ts";
 import { Listener, type ListenerOptions } from "../../peer/listener.ts";
-import { type SecureConnection, secureInitiator } from "../../peer/secure.ts";
+import { type SecureConnection, secureInitiator } from "../../protocol/secure.ts";
 import { concatBytes, encodeText } from "../../protocol/bytes.ts";
 import { FileError, IdentityError, P2pError, RefusedError } from "../../protocol/errors.ts";
 import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES } from "../../protocol/limits.ts";
@@ -21,6 +21,7 @@ import {
   SessionFrameDecoder,
 } from "../../protocol/session_frame.ts";
 import { readAll } from "../conformance/connection.ts";
+import { systemClock } from "../../peer/clock.ts";
 import { FakeClock } from "../fakes/clock.ts";
 
 const bob = generateKeyPair();
@@ -56,7 +57,9 @@ class Caller {
   constructor(readonly connection: SecureConnection) {}
 
   static async dial(listener: TestListener, identity = generateKeyPair()): Promise<Caller> {
-    return new Caller(await secureInitiator(await listener.dial(), { identity }));
+    return new Caller(
+      await secureInitiator(await listener.dial(), { identity, clock: systemClock }),
+    );
   }
 
   async hello(changes: Partial<Hello> = {}): Promise<void> {
@@ -352,7 +355,10 @@ Deno.test("Listener survives random bytes, as text, preface, handshake and recor
     const garbage = crypto.getRandomValues(new Uint8Array(1 + i * 50));
     if (i % 4 === 3) {
       const raw = await listener.dial();
-      const secure = await secureInitiator(raw, { identity: generateKeyPair() });
+      const secure = await secureInitiator(raw, {
+        identity: generateKeyPair(),
+        clock: systemClock,
+      });
       // Straight to the carrier: records that nobody sealed.
       await raw.write(garbage);
       await raw.closeWrite();

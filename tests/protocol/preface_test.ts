@@ -4,15 +4,24 @@ import { encodeText } from "../../protocol/bytes.ts";
 import { ProtocolError } from "../../protocol/errors.ts";
 import { MAX_PREFACE_BYTES } from "../../protocol/limits.ts";
 import {
+  CIRCUIT_ANSWER,
+  circuitPreface,
   classifyFirstBytes,
   errorPreface,
   type FirstBytes,
   parsePreface,
+  RELAY_PREFACE,
   SESSION_PREFACE,
 } from "../../protocol/preface.ts";
 
-Deno.test("SESSION_PREFACE is the line of the specification", () => {
+Deno.test("the lines of our own making are those of the specification", () => {
   assertEquals(SESSION_PREFACE.toHex(), "7032702f312073657373696f6e0a");
+  assertEquals(RELAY_PREFACE.toHex(), "7032702f312072656c61790a");
+  assertEquals(CIRCUIT_ANSWER.toHex(), "7032702f3120636972637569740a");
+  assertEquals(
+    circuitPreface(Uint8Array.fromHex("00112233445566778899aabbccddeeff")),
+    encodeText("p2p/1 circuit 00112233445566778899aabbccddeeff\n"),
+  );
 });
 
 for (
@@ -21,7 +30,15 @@ for (
     ["p2p/1 session more", { word: "session" }],
     ["p2p/1 error too busy  today", { word: "error", text: "too busy  today" }],
     ["p2p/1 error", { word: "error", text: "" }],
-    ["p2p/1 circuit abc", { word: "unknown", text: "circuit" }],
+    ["p2p/1 relay", { word: "relay" }],
+    ["p2p/1 circuit", { word: "circuit", token: undefined }],
+    ["p2p/1 circuit abc", { word: "circuit", token: undefined }],
+    ["p2p/1 circuit 00112233445566778899AABBCCDDEEFF", { word: "circuit", token: undefined }],
+    ["p2p/1 circuit 00112233445566778899aabbccddeeff", {
+      word: "circuit",
+      token: Uint8Array.fromHex("00112233445566778899aabbccddeeff"),
+    }],
+    ["p2p/1 tunnel abc", { word: "unknown", text: "tunnel" }],
     ["p2p/1", { word: "unknown", text: "" }],
     ["p2p/2 session", { word: "version", text: "2" }],
     ["p2p/10 session", { word: "version", text: "10" }],

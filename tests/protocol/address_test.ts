@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { formatAddress, isLocal, parseAddress } from "../../peer/address.ts";
+import { formatAddress, isLocal, parseAddress } from "../../protocol/address.ts";
 import { UsageError } from "../../protocol/errors.ts";
 
 for (

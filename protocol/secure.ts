@@ -3,10 +3,10 @@
  * another Connection, whose bytes are authentic and whose other end's key is known.
  * protocol/README.md, sections 1 to 4.
  */
-import { equalBytes } from "../protocol/bytes.ts";
-import type { Connection, Path } from "../protocol/connection.ts";
-import { ProtocolError, RefusedError, UnreachableError } from "../protocol/errors.ts";
-import { FRAME_HEADER_BYTES, ReceiveBuffer, writeFrameHeader } from "../protocol/framing.ts";
+import { equalBytes } from "./bytes.ts";
+import type { Connection, Path } from "./connection.ts";
+import { ProtocolError, RefusedError, UnreachableError } from "./errors.ts";
+import { FRAME_HEADER_BYTES, ReceiveBuffer, writeFrameHeader } from "./framing.ts";
 import {
   HANDSHAKE_TIMEOUT_MS,
   MAX_FRAME_BYTES,
@@ -14,15 +14,10 @@ import {
   MAX_PREFACE_BYTES,
   MAX_RECORD_BYTES,
   TAG_BYTES,
-} from "../protocol/limits.ts";
-import {
-  type CipherState,
-  type HandshakeResult,
-  HandshakeState,
-  type KeyPair,
-} from "../protocol/noise.ts";
-import { errorPreface, parsePreface, SESSION_PREFACE } from "../protocol/preface.ts";
-import { type Clock, systemClock } from "./clock.ts";
+} from "./limits.ts";
+import { type CipherState, type HandshakeResult, HandshakeState, type KeyPair } from "./noise.ts";
+import { errorPreface, parsePreface, type Preface, SESSION_PREFACE } from "./preface.ts";
+import type { Clock } from "./clock.ts";
 
 const PROTOCOL = "Noise_XX_25519_ChaChaPoly_SHA256";
 
@@ -38,12 +33,14 @@ const RECEIVE_BUFFER_BYTES = 8 * 65_536;
 export interface SecureOptions {
   /** Our static key. */
   identity: KeyPair;
+  /** The line that says what the connection is for, and the prologue. Default: a peer's session. */
+  preface?: Uint8Array;
   /**
    * Called with the other side's static key as soon as it is proven; the initiator has not yet
    * shown its own then. What it throws ends the handshake.
    */
   checkKey?: (publicKey: Uint8Array) => void | Promise<void>;
-  clock?: Clock;
+  clock: Clock;
   signal?: AbortSignal;
 }
 
@@ -53,14 +50,15 @@ export function secureInitiator(
   options: SecureOptions,
 ): Promise<SecureConnection> {
   return guarded(connection, options, async (wire) => {
+    const { preface = SESSION_PREFACE } = options;
     const noise = new HandshakeState({
       protocolName: PROTOCOL,
       initiator: true,
-      prologue: SESSION_PREFACE,
+      prologue: preface,
       staticKey: options.identity,
     });
-    await connection.write(SESSION_PREFACE, framed(noise.writeMessage()));
-    await wire.readPreface();
+    await connection.write(preface, framed(noise.writeMessage()));
+    await wire.readPreface(preface);
     noise.readMessage(await wire.readFrame());
     await options.checkKey?.(noise.remoteStaticKey!);
     await connection.write(framed(noise.writeMessage()));
@@ -78,30 +76,40 @@ export function secureResponder(
   options: SecureOptions,
 ): Promise<SecureConnection> {
   return guarded(connection, options, async (wire) => {
-    await acceptPreface(connection, await wire.readLine());
+    const { preface = SESSION_PREFACE } = options;
+    await acceptPreface(connection, await wire.readLine(), preface);
     const noise = new HandshakeState({
       protocolName: PROTOCOL,
       initiator: false,
-      prologue: SESSION_PREFACE,
+      prologue: preface,
       staticKey: options.identity,
     });
     noise.readMessage(await wire.readFrame());
-    await connection.write(SESSION_PREFACE, framed(noise.writeMessage()));
+    await connection.write(preface, framed(noise.writeMessage()));
     noise.readMessage(await wire.readFrame());
     await options.checkKey?.(noise.remoteStaticKey!);
     return noise.split();
   }, received);
 }
 
-async function acceptPreface(connection: Connection, line: Uint8Array): Promise<void> {
+async function acceptPreface(
+  connection: Connection,
+  line: Uint8Array,
+  wanted: Uint8Array,
+): Promise<void> {
   const preface = parsePreface(line);
-  if (preface.word === "session" && equalBytes(line, SESSION_PREFACE.subarray(0, -1))) return;
-  const reason = preface.word === "version"
-    ? "this side speaks version 1 only: both sides need the same version"
-    : "unknown kind of connection: this side takes sessions only";
+  if (equalBytes(line, wanted.subarray(0, -1))) return;
+  const reason = REASONS[preface.word] ?? UNKNOWN_KIND;
   await connection.write(errorPreface(reason));
   throw new ProtocolError(`Connection not accepted: ${reason}`);
 }
+
+const UNKNOWN_KIND = "unknown kind of connection: this side takes sessions only";
+const REASONS: Partial<Record<Preface["word"], string>> = {
+  version: "this side speaks version 1 only: both sides need the same version",
+  relay: "this is a peer, not a relay",
+  circuit: "this is a peer, not a relay",
+};
 
 /** A handshake under a deadline: whatever goes wrong, or is aborted, closes the connection. */
 async function guarded(
@@ -116,7 +124,7 @@ async function guarded(
     connection.close();
   }
   const abort = () => giveUp(options.signal!.reason);
-  const cancel = (options.clock ?? systemClock).after(
+  const cancel = options.clock.after(
     HANDSHAKE_TIMEOUT_MS,
     () => giveUp(stalled(connection)),
   );
@@ -154,10 +162,11 @@ function framed(message: Uint8Array): Uint8Array {
 class HandshakeWire {
   constructor(readonly connection: Connection, readonly received: ReceiveBuffer) {}
 
-  /** The other side's preface: returns if it agrees. */
-  async readPreface(): Promise<void> {
-    const preface = parsePreface(await this.readLine());
-    if (preface.word === "session") return;
+  /** The other side's preface: returns if it agrees with ours. */
+  async readPreface(ours: Uint8Array): Promise<void> {
+    const line = await this.readLine();
+    const preface = parsePreface(line);
+    if (equalBytes(line, ours.subarray(0, -1))) return;
     if (preface.word === "error") {
       throw new RefusedError(`${this.connection.remote} refused the connection: ${preface.text}`);
     }

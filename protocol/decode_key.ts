@@ -1,4 +1,4 @@
-import { KEY_BYTES } from "../protocol/noise.ts";
+import { KEY_BYTES } from "./noise.ts";
 
 /** The 32 bytes of a key written in base64, or undefined if it is anything else. */
 export function decodeKey(encoded: string): Uint8Array | undefined {

@@ -1,5 +1,5 @@
 /** Addresses as people write them: `1.2.3.4:8080`, `[::1]:8080`, `host.example:8080`. */
-import { UsageError } from "../protocol/errors.ts";
+import { UsageError } from "./errors.ts";
 
 /** Where a peer listens. An IPv6 host has no brackets here. */
 export interface Address {
@@ -45,6 +45,25 @@ export function isLocal(ip: string): boolean {
   return /^(127|10)\./.test(address) || /^192\.168\./.test(address) ||
     /^172\.(1[6-9]|2\d|3[01])\./.test(address) || /^169\.254\./.test(address) ||
     address === "::1" || /^f[cd]/.test(address) || /^fe[89ab]/.test(address);
+}
+
+/** The address, if the text is an IP address and a port: what peers and relays tell each other. */
+export function parseIpAddress(text: string): Address | undefined {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([\d.]+)):(\d{1,5})$/i.exec(text);
+  if (!match) return undefined;
+  const [, ipv6, ipv4, portText] = match;
+  const port = Number(portText);
+  const good = ipv6 === undefined ? isIpv4(ipv4!) : isIpv6(ipv6);
+  return good && port >= 1 && port <= 65_535 ? { host: ipv6 ?? ipv4!, port } : undefined;
+}
+
+/** Whether an IP address stands for this machine itself. */
+export function isLoopback(ip: string): boolean {
+  return ip === "::1" || ip.startsWith("127.");
+}
+
+function isIpv6(text: string): boolean {
+  return IPV6.test(text) && URL.canParse(`http://[${text}]/`);
 }
 
 function isHost(host: string): boolean {

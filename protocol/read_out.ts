@@ -1,5 +1,5 @@
-import type { Connection } from "../protocol/connection.ts";
-import { UnreachableError } from "../protocol/errors.ts";
+import type { Connection } from "./connection.ts";
+import { UnreachableError } from "./errors.ts";
 
 /**
  * Reads and drops what still comes, until the other side has closed: closing before, with bytes

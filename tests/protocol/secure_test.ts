@@ -5,7 +5,7 @@ import {
   secureInitiator,
   type SecureOptions,
   secureResponder,
-} from "../../peer/secure.ts";
+} from "../../protocol/secure.ts";
 import { concatBytes, encodeText } from "../../protocol/bytes.ts";
 import type { Connection } from "../../protocol/connection.ts";
 import {
@@ -23,6 +23,7 @@ import {
 import { generateKeyPair, HandshakeState } from "../../protocol/noise.ts";
 import { SESSION_PREFACE } from "../../protocol/preface.ts";
 import { pattern, readAll, readExactly } from "../conformance/connection.ts";
+import { systemClock } from "../../peer/clock.ts";
 import { FakeClock, settled } from "../fakes/clock.ts";
 import { connectionPair, type MemoryConnection } from "../fakes/connection_pair.ts";
 
@@ -30,11 +31,15 @@ const alice = generateKeyPair();
 const bob = generateKeyPair();
 
 function respond(connection: Connection, options: Partial<SecureOptions> = {}) {
-  return secureResponder(connection, new ReceiveBuffer(64), { identity: bob, ...options });
+  return secureResponder(connection, new ReceiveBuffer(64), {
+    identity: bob,
+    clock: systemClock,
+    ...options,
+  });
 }
 
 function initiate(connection: Connection, options: Partial<SecureOptions> = {}) {
-  return secureInitiator(connection, { identity: alice, ...options });
+  return secureInitiator(connection, { identity: alice, clock: systemClock, ...options });
 }
 
 async function securePair(
@@ -290,7 +295,8 @@ for (
   const [what, line, answer] of [
     ["another version", "p2p/2 session\n", "p2p/1 error this side speaks version 1 only"],
     ["no version", "p2p/ session\n", "p2p/1 error this side speaks version 1 only"],
-    ["an unknown word", "p2p/1 circuit abc\n", "p2p/1 error unknown kind of connection"],
+    ["an unknown word", "p2p/1 tunnel abc\n", "p2p/1 error unknown kind of connection"],
+    ["the word of a relay", "p2p/1 relay\n", "p2p/1 error this is a peer, not a relay"],
     ["more behind the word", "p2p/1 session x\n", "p2p/1 error unknown kind of connection"],
     ["no word", "p2p/1\n", "p2p/1 error unknown kind of connection"],
   ] as const
