@@ -28,6 +28,11 @@ async function run(invocation: Invocation, environment: Environment): Promise<vo
       return await (await import("./peer/commands/connect.ts")).connect(environment, invocation);
     case "send":
       return await (await import("./peer/commands/send.ts")).send(environment, invocation);
+    case "relay": {
+      const { relayHost } = await import("./peer/relay_host.ts");
+      const { relay } = await import("./relay/command.ts");
+      return await relay(await relayHost(environment, invocation.flags), invocation.flags);
+    }
     case "forget":
       return await (await import("./peer/commands/forget.ts"))
         .forget(environment, invocation.operands[0]!);

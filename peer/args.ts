@@ -7,14 +7,16 @@ import { parseArgs } from "node:util";
 import { UsageError } from "../protocol/errors.ts";
 
 /**
- * What a flag takes: nothing, a text, texts (may be repeated), a port from 0 to 65535, or one of
- * `choices`.
+ * What a flag takes: nothing, a text, texts (may be repeated), a port from 0 to 65535, a whole
+ * number from 1 up, a number of bytes that may end in K, M or G, or one of `choices`.
  */
 export type FlagSpec =
   | { readonly kind: "boolean" }
-  | { readonly kind: "string"; readonly required?: true }
+  | { readonly kind: "string" }
   | { readonly kind: "strings" }
   | { readonly kind: "port" }
+  | { readonly kind: "number" }
+  | { readonly kind: "bytes" }
   | { readonly kind: "choice"; readonly choices: readonly string[] };
 
 /** What a command takes. */
@@ -27,6 +29,7 @@ export interface CommandSpec {
 const CONFLICT = { kind: "choice", choices: ["ask", "skip", "rename", "overwrite"] } as const;
 const SWITCH = { kind: "boolean" } as const;
 const TEXT = { kind: "string" } as const;
+const NUMBER = { kind: "number" } as const;
 const NO_OPERANDS = { name: "", min: 0, max: 0 } as const;
 
 /** Every command with its flags; `--help` and `--version` go without saying. */
@@ -42,6 +45,8 @@ export const COMMANDS = {
       plain: SWITCH,
       conflict: CONFLICT,
       stdout: SWITCH,
+      relay: TEXT,
+      "password-file": TEXT,
       json: SWITCH,
       quiet: SWITCH,
     },
@@ -54,6 +59,8 @@ export const COMMANDS = {
       yes: SWITCH,
       conflict: CONFLICT,
       plain: SWITCH,
+      relay: TEXT,
+      "password-file": TEXT,
       json: SWITCH,
       quiet: SWITCH,
     },
@@ -61,13 +68,36 @@ export const COMMANDS = {
   },
   send: {
     flags: {
-      address: { kind: "string", required: true },
+      address: TEXT,
+      to: TEXT,
+      relay: TEXT,
+      "password-file": TEXT,
       file: { kind: "strings" },
       name: TEXT,
       json: SWITCH,
       quiet: SWITCH,
     },
     operands: { name: "PATH", min: 0, max: Infinity },
+  },
+  relay: {
+    flags: {
+      port: { kind: "port" },
+      host: TEXT,
+      "password-file": TEXT,
+      "max-connections": NUMBER,
+      "max-registrations": NUMBER,
+      "max-circuits": NUMBER,
+      "connections-per-address": NUMBER,
+      "registrations-per-address": NUMBER,
+      rate: NUMBER,
+      "circuit-rate": { kind: "bytes" },
+      "max-message": NUMBER,
+      idle: NUMBER,
+      drain: NUMBER,
+      json: SWITCH,
+      quiet: SWITCH,
+    },
+    operands: NO_OPERANDS,
   },
   forget: {
     flags: { json: SWITCH, quiet: SWITCH },
@@ -79,9 +109,8 @@ export type CommandName = keyof typeof COMMANDS;
 
 type FlagValue<F extends FlagSpec> = F extends { kind: "boolean" } ? boolean
   : F extends { kind: "strings" } ? string[]
-  : F extends { kind: "port" } ? number | undefined
+  : F extends { kind: "port" | "number" | "bytes" } ? number | undefined
   : F extends { kind: "choice"; choices: readonly (infer C)[] } ? C | undefined
-  : F extends { required: true } ? string
   : string | undefined;
 
 /**
@@ -139,7 +168,7 @@ export function parseFlags<const S extends CommandSpec>(
   }
   checkOperands(operands, spec, command);
   for (const [name, flag] of Object.entries(spec.flags)) {
-    values[name] ??= defaultOf(name, flag, command);
+    values[name] ??= defaultOf(flag);
   }
   return { flags: values as Flags<S>, operands };
 }
@@ -183,6 +212,8 @@ function valueOf(token: OptionToken, flag: FlagSpec, command: string): unknown {
   if (flag.kind === "boolean") return switchOf(token);
   const text = textOf(token, command);
   if (flag.kind === "port") return portOf(token.rawName, text);
+  if (flag.kind === "number") return numberOf(token.rawName, text);
+  if (flag.kind === "bytes") return bytesOf(token.rawName, text);
   if (flag.kind === "choice") return choiceOf(token.rawName, text, flag.choices);
   return text;
 }
@@ -218,6 +249,21 @@ function portOf(rawName: string, text: string): number {
   });
 }
 
+function numberOf(rawName: string, text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new UsageError(`Number not understood: ${rawName} ${quote(text)}`, {
+    hint: "It is a whole number from 1 up.",
+  });
+}
+
+function bytesOf(rawName: string, text: string): number {
+  const match = /^([1-9]\d{0,8})([KMG]?)$/i.exec(text);
+  if (match) return Number(match[1]) * 1_000 ** " KMG".indexOf(match[2]!.toUpperCase() || " ");
+  throw new UsageError(`Number of bytes not understood: ${rawName} ${quote(text)}`, {
+    hint: "Write it as 500K, 10M or 1G.",
+  });
+}
+
 function choiceOf(rawName: string, text: string, choices: readonly string[]): string {
   if (choices.includes(text)) return text;
   throw new UsageError(`Value not understood: ${rawName} ${quote(text)}`, {
@@ -225,13 +271,9 @@ function choiceOf(rawName: string, text: string, choices: readonly string[]): st
   });
 }
 
-function defaultOf(name: string, flag: FlagSpec, command: string): unknown {
+function defaultOf(flag: FlagSpec): unknown {
   if (flag.kind === "boolean") return false;
-  if (flag.kind === "strings") return [];
-  if (flag.kind === "string" && flag.required) {
-    throw new UsageError(`Flag missing: --${name}`, { hint: `See: p2p ${command} --help` });
-  }
-  return undefined;
+  return flag.kind === "strings" ? [] : undefined;
 }
 
 function checkOperands(operands: string[], spec: CommandSpec, command: string): void {

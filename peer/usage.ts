@@ -17,12 +17,15 @@ Usage: p2p                  ask for an address to connect to, or listen
        p2p connect ADDRESS  join a peer that listens
        p2p send --address ADDRESS --file PATH
                             send files and folders to a peer that listens
+       p2p relay            be where peers meet by name, and relay for those
+                            that cannot reach each other
        p2p forget NAME      drop a peer's known key, if it changed for a reason
 
 p2p COMMAND --help tells all about a command. p2p --version prints the version.
 
-Whoever listens needs a port that the other can reach. When two peers first
-meet, each keeps the other's key; a key that changes later is refused.
+Whoever listens needs a port that the other can reach, or a relay that both
+can. When two peers first meet, each keeps the other's key; a key that changes
+later is refused. A relay sees only ciphertext.
 
 Files arrive under their own names only when they are whole. A transfer that
 broke off goes on where it was, when the same file is sent again.
@@ -38,10 +41,12 @@ Exit codes:
   130  interrupted
 
 Environment:
-  P2P_NAME         the name that others see, if --name is not given
-  P2P_DEBUG        if it is 1, errors show where in the program they came from
-  XDG_CONFIG_HOME  the folder in which p2p/ keeps your key and known peers
-  NO_COLOR         if it is set, nothing is coloured
+  P2P_NAME            the name that others see, if --name is not given
+  P2P_RELAY           the relay, if --relay is not given
+  P2P_RELAY_PASSWORD  the relay's password, if --password-file is not given
+  P2P_DEBUG           if it is 1, errors show where in the program they came from
+  XDG_CONFIG_HOME     the folder in which p2p/ keeps your key and known peers
+  NO_COLOR            if it is set, nothing is coloured
 
 Standard output carries chat lines, or with --json one event a line; all else
 goes to standard error.
@@ -53,6 +58,9 @@ Examples:
     p2p connect 192.168.1.20:8080
   Bob sends her a film:
     p2p send --address 192.168.1.20:8080 --file film.mkv
+  Anywhere, by name, through a relay at host.example:
+    p2p listen --relay host.example:8080 --name alice
+    p2p connect alice --relay host.example:8080
 `;
 
 const CHAT = `\
@@ -81,6 +89,10 @@ Usage: p2p listen [FLAGS]
   --stdout         write what a peer sends from its standard input to standard
                    output, and nothing else there
   --once           end after the first peer's session or transfer
+  --relay ADDRESS  also be reachable by your name through this relay: host:port,
+                   or host:port#KEY as p2p relay prints it (default: P2P_RELAY)
+  --password-file FILE
+                   file with the relay's password (default: P2P_RELAY_PASSWORD)
   --plain          chat with anything that speaks lines of text, such as nc:
                    NOT ENCRYPTED, no files
   --json           print events on standard output, one JSON object a line
@@ -95,15 +107,23 @@ Examples:
     p2p listen --port 0 --dir ~/Downloads --yes
   Receive one stream and unpack it as it comes:
     p2p listen --once --stdout | tar x
+  Be reachable as alice, from anywhere:
+    p2p listen --name alice --relay host.example:8080
 `;
 
 const CONNECT = `\
 Join a peer that listens: chat, and send and receive files.
 
 Usage: p2p connect ADDRESS [FLAGS]
+       p2p connect NAME --relay ADDRESS [FLAGS]
 
-ADDRESS is 1.2.3.4:8080, [::1]:8080 or host.example:8080.
+ADDRESS is 1.2.3.4:8080, [::1]:8080 or host.example:8080. NAME is what the peer
+calls itself at the relay; its bytes go straight where they can.
 
+  --relay ADDRESS  relay at which the peer is found: host:port, or host:port#KEY
+                   as p2p relay prints it (default: P2P_RELAY)
+  --password-file FILE
+                   file with the relay's password (default: P2P_RELAY_PASSWORD)
   --name NAME      name that others see (default: P2P_NAME, or your user name
                    and a piece of your key's fingerprint)
   --dir DIR        folder for received files (default: the current one)
@@ -121,6 +141,8 @@ The end of standard input ends the chat, when all of it has been delivered.
 Examples:
   Chat:
     p2p connect 192.168.1.20:8080
+  Chat with alice, wherever she is:
+    p2p connect alice --relay host.example:8080
   Say one line from a script:
     echo "Backup done" | p2p connect server.example:8080 --name backup
 `;
@@ -129,11 +151,18 @@ const SEND = `\
 Send files and folders to a peer that listens.
 
 Usage: p2p send --address ADDRESS --file PATH [--file PATH]... [PATH]...
+       p2p send --to NAME --relay ADDRESS --file PATH ...
 
 ADDRESS is 1.2.3.4:8080, [::1]:8080 or host.example:8080. A PATH may be a
 folder; "-" is standard input, for a peer that runs p2p listen --stdout.
 
   --address ADDRESS  the peer
+  --to NAME          the peer, by its name at a relay
+  --relay ADDRESS    relay at which the peer is found: host:port, or
+                     host:port#KEY as p2p relay prints it (default: P2P_RELAY)
+  --password-file FILE
+                     file with the relay's password (default:
+                     P2P_RELAY_PASSWORD)
   --file PATH        what to send; may be repeated
   --name NAME        name that the peer sees (default: P2P_NAME, or your user
                      name and a piece of your key's fingerprint)
@@ -147,10 +176,61 @@ If it breaks off, run it again: what has arrived is not sent twice.
 Examples:
   Send a film:
     p2p send --address 192.168.1.20:8080 --file film.mkv
+  Send a film to alice, wherever she is:
+    p2p send --to alice --relay host.example:8080 --file film.mkv
   Send a folder and all pictures:
     p2p send --address host.example:8080 --file album -- *.jpg
   Send what another program writes:
     tar c album | p2p send --address 192.168.1.20:8080 --file -
+`;
+
+const RELAY = `\
+Be the place where peers meet by name, and through which those can talk that
+cannot reach each other. It sees who is there and how much they send, never what:
+all that it passes on is encrypted.
+
+Usage: p2p relay [FLAGS]
+
+One port, TCP and UDP: control sessions, circuits, HTTP (/, /health, /metrics,
+WebSocket at /ws), STUN, and Peer-Punch's messages.
+
+  --port PORT      port, TCP and UDP; 0 picks a free one (default: 8080)
+  --host ADDR      use this address of the machine only (default: all)
+  --password-file FILE
+                   only for those who know the password in this file
+                   (default: P2P_RELAY_PASSWORD; none: open to everyone)
+  --max-connections N
+                   TCP connections at once (default: what the limit of open
+                   files leaves, at most 20000)
+  --max-registrations N
+                   names at once (default: 100000)
+  --max-circuits N
+                   circuits at once (default: 1000)
+  --connections-per-address N
+                   TCP connections of one IP address (default: 256)
+  --registrations-per-address N
+                   names of one IP address (default: 64)
+  --rate N         messages and connections of one IP address per second
+                   (default: 50)
+  --circuit-rate BYTES
+                   bytes per second through a circuit, each way, such as 10M
+                   (default: unlimited)
+  --max-message N  bytes in a message (default: 4096)
+  --idle SECONDS   after which a circuit without traffic is closed
+                   (default: 120)
+  --drain SECONDS  that circuits may go on after SIGTERM (default: 30)
+  --json           log events on standard output, one JSON object a line
+  --quiet          say nothing but warnings and errors
+  --help           print this
+
+SIGTERM lets nobody new in and ends with 0 when the last circuit is over. A full
+relay refuses newcomers, and tells them why; those that it serves it keeps.
+
+Examples:
+  A relay on port 8080:
+    p2p relay
+  One for friends, with at most 2 MB/s for each circuit:
+    p2p relay --port 443 --password-file secret --circuit-rate 2M
 `;
 
 const FORGET = `\
@@ -176,5 +256,6 @@ const TEXTS: Readonly<Record<CommandName, string>> = {
   listen: LISTEN,
   connect: CONNECT,
   send: SEND,
+  relay: RELAY,
   forget: FORGET,
 };

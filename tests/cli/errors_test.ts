@@ -37,7 +37,7 @@ const USAGE: [words: string[], message: string, hint: string][] = [
   [["connect", "::1:80"], "IPv6 addresses need brackets", "[::1]:8080"],
   [["connect", "http://example.org/"], "Address not understood", "host.example:8080"],
   [["connect", ":80"], "no host in it", "host.example:8080"],
-  [["send", "a"], "Flag missing: --address", "p2p send --help"],
+  [["send", "a"], "Nobody to send to", "--address ADDRESS, or --to NAME"],
   [["send", "--address", "1.2.3.4:80"], "Nothing to send", "Name files or folders"],
   [["send", "--address", "nowhere", "a"], "Address not understood", "1.2.3.4:8080"],
   [["forget"], "NAME missing", "p2p forget NAME"],

@@ -116,7 +116,6 @@ Deno.test("parseFlags() refuses what is none of the choices", () => {
 
 Deno.test("parseFlags() counts operands and wants what is required", () => {
   refuses(() => parse("a", "b", "c"), 'Word not understood: "c"', "See: p2p send --help");
-  refuses(() => parseFlags([], SPEC, "send"), "Flag missing: --address", "See: p2p send --help");
   refuses(() => parseCommandLine(["connect"]), "ADDRESS missing", "Write: p2p connect ADDRESS");
 });
 

@@ -11,7 +11,7 @@ const TEXTS: [string, string][] = [
 
 /** The flags that a text explains: a line of its own for each. */
 function explainedFlags(text: string): string[] {
-  return [...text.matchAll(/^ {2}--([a-z]+)/gm)].map(([, name]) => name!).sort();
+  return [...text.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, name]) => name!).sort();
 }
 
 for (const name of COMMAND_NAMES) {
@@ -23,7 +23,7 @@ for (const name of COMMAND_NAMES) {
 
   Deno.test(`usage() of ${name} shows values for exactly the flags that take one, and the choices`, () => {
     for (const [flag, { kind, ...rest }] of Object.entries(spec.flags)) {
-      const takesValue = new RegExp(`^ {2}--${flag} [A-Z]+ {2}`, "m").test(usage(name));
+      const takesValue = new RegExp(`^ {2}--${flag} [A-Z]+( {2}|$)`, "m").test(usage(name));
       assertEquals(takesValue, kind !== "boolean", flag);
       const { choices = [] } = rest as { choices?: string[] };
       for (const choice of choices) assert(usage(name).includes(choice), choice);
@@ -55,7 +55,9 @@ Deno.test("usage() of the program names every command, exit code and variable", 
   const codes = new Set([0, ...Object.values(EXIT_CODES)]);
   const listed = [...usage().matchAll(/^ {2}(\d+) {2,}/gm)].map(([, code]) => Number(code));
   assertEquals(listed, [...codes].sort((a, b) => a - b));
-  for (const name of ["P2P_NAME", "XDG_CONFIG_HOME", "NO_COLOR"]) assert(usage().includes(name));
+  for (
+    const name of ["P2P_NAME", "P2P_RELAY", "P2P_RELAY_PASSWORD", "XDG_CONFIG_HOME", "NO_COLOR"]
+  ) assert(usage().includes(name));
 });
 
 Deno.test("usage() loads nothing but itself", async () => {
