@@ -1,0 +1,18 @@
+import { assertEquals } from "@std/assert";
+import { sourceOf } from "../../relay/source.ts";
+
+const sources: [ip: string, source: string][] = [
+  ["192.0.2.7", "192.0.2.7"],
+  ["::ffff:192.0.2.7", "192.0.2.7"],
+  ["::ffff:c000:207", "192.0.2.7"],
+  ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
+  ["2001:0DB8:1:2::9", "2001:db8:1:2::/64"],
+  ["2001:db8::", "2001:db8:0:0::/64"],
+  ["::1", "0:0:0:0::/64"],
+  ["fe80::1%eth0", "fe80:0:0:0::/64"],
+  ["64:ff9b::192.0.2.7", "64:ff9b:0:0::/64"],
+];
+
+Deno.test("sourceOf() names the IPv4 address or the IPv6 network", () => {
+  for (const [ip, source] of sources) assertEquals(sourceOf(ip), source, ip);
+});
