@@ -110,13 +110,21 @@ export class Link {
     cancel();
   }
 
-  /** Closes the connection. Idempotent. */
-  close(): void {
+  /**
+   * Sends no more, and drops what still arrives: the session goes on over another link. The
+   * connection stays open until `close`, so that the other side does not take it for lost.
+   */
+  retire(): void {
     this.#closed = true;
     this.#cancelKeepAlive();
     this.#cancelStuck();
-    this.connection.close();
     this.wake();
+  }
+
+  /** Closes the connection. Idempotent. */
+  close(): void {
+    this.retire();
+    this.connection.close();
   }
 
   async #sendLoop(): Promise<void> {

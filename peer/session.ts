@@ -104,6 +104,8 @@ export class Session {
   readonly #greeted = Promise.withResolvers<void>();
   #end: SessionEnd | undefined;
   #link: Link | undefined;
+  /** The link before, until the other side has greeted on the present one. */
+  #retired: Link | undefined;
   #attachments = 0;
   // Of the present link: whether our HELLO has gone out, whether theirs has come, and whether
   // numbered frames may be sent. A session that goes on must first know how far the other side got.
@@ -170,7 +172,7 @@ export class Session {
    */
   attach(connection: Connection, decoder?: SessionFrameDecoder, hello?: Hello): void {
     if (this.#end) return connection.close();
-    this.#link?.close();
+    this.#retire();
     this.#log.rewind();
     this.#pace.reset();
     this.#attachments++;
@@ -184,6 +186,13 @@ export class Session {
     if (hello) this.#tryHello(hello);
     link.start();
     if (!this.#end) this.onState?.("connected", undefined);
+  }
+
+  /** The present link ends; its connection when the other side has heard of the next one. */
+  #retire(): void {
+    this.#retired?.close();
+    this.#retired = this.#link;
+    this.#retired?.retire();
   }
 
   #linkUser(): LinkUser {
@@ -351,6 +360,8 @@ export class Session {
     }
     this.#remoteName = hello.name;
     this.#greetedIn = true;
+    this.#retired?.close();
+    this.#retired = undefined;
     this.#takeAck(hello.received);
     this.#open = true;
     this.#greeted.resolve();
@@ -427,6 +438,8 @@ export class Session {
     this.#roundTrip = this.#link?.roundTrip;
     this.#link?.close();
     this.#link = undefined;
+    this.#retired?.close();
+    this.#retired = undefined;
   }
 
   /** The other side broke the protocol, or somebody on the way altered what it sent. */

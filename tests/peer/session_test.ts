@@ -483,6 +483,24 @@ Deno.test("Session.attach() of a connection replaces one that is half dead", asy
   await endPair(pair);
 });
 
+Deno.test("Session.attach() of a better connection: neither side is away meanwhile, and nothing is lost or repeated", async () => {
+  const pair = await sessionPair();
+  const [near, far] = await openBoth(pair);
+  const states: string[] = [];
+  pair.initiator.onState = (state) => states.push(`initiator ${state}`);
+  pair.responder.onState = (state) => states.push(`responder ${state}`);
+  const [oldNear, oldFar] = [pair.near, pair.far];
+  await near.write(pattern(1_000));
+  await far.write(pattern(2_000));
+  await pair.join();
+  await near.write(pattern(3_000));
+  assertEquals(joinBytes([(await far.read())!, (await far.read())!]).length, 4_000);
+  assertEquals((await near.read())!.length, 2_000);
+  assertEquals(states, ["initiator connected", "responder connected"]);
+  assert(oldNear.closed && oldFar.closed, "the old connection is still open");
+  await endPair(pair);
+});
+
 Deno.test("Session sends nothing numbered on a new connection before it has heard how far the other side is", async () => {
   const peer = await RawPeer.greeted("initiator");
   peer.session.open("chat/1", "urgent");
