@@ -49,6 +49,8 @@ export function newSessions(clock = new FakeClock()): SessionPair {
     async join(options = {}) {
       [pair.near, pair.far] = connectionPair(options);
       initiator.attach(pair.near);
+      // As over a network: what this brings about arrives before the new connection is taken up.
+      await settled();
       const decoder = new SessionFrameDecoder();
       const hello = await readFrame(pair.far, decoder);
       responder.attach(pair.far, decoder, decodeHello(hello.payload));
