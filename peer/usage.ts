@@ -44,7 +44,7 @@ Environment:
   P2P_NAME            the name that others see, if --name is not given
   P2P_RELAY           the relay, if --relay is not given
   P2P_RELAY_PASSWORD  the relay's password, if --password-file is not given
-  P2P_DEBUG           if it is 1, errors show where in the program they came from
+  P2P_DEBUG           if it is 1, errors show where they came from
   XDG_CONFIG_HOME     the folder in which p2p/ keeps your key and known peers
   NO_COLOR            if it is set, nothing is coloured
 
@@ -186,8 +186,8 @@ Examples:
 
 const RELAY = `\
 Be the place where peers meet by name, and through which those can talk that
-cannot reach each other. It sees who is there and how much they send, never what:
-all that it passes on is encrypted.
+cannot reach each other. It sees who is there and how much they send, never
+what: all that it passes on is encrypted.
 
 Usage: p2p relay [FLAGS]
 

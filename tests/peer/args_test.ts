@@ -134,6 +134,20 @@ Deno.test("parseCommandLine() tells what is asked for", () => {
   assertEquals(send.command === "send" && send.operands, ["--help"]);
 });
 
+Deno.test("parseFlags() reads whole numbers, and bytes with a unit", () => {
+  const { flags } = parseFlags(["--idle", "60", "--circuit-rate", "2M"], COMMANDS.relay, "relay");
+  assertEquals([flags.idle, flags["circuit-rate"], flags.drain], [60, 2_000_000, undefined]);
+  for (const [text, bytes] of [["7", 7], ["500k", 500_000], ["1G", 1e9]] as const) {
+    const read = parseFlags([`--circuit-rate=${text}`], COMMANDS.relay, "relay");
+    assertEquals(read.flags["circuit-rate"], bytes);
+  }
+  for (const text of ["0", "-1", "1.5", "1e3", "9999999999", "K", "1T"]) {
+    for (const flag of ["--idle", "--circuit-rate"]) {
+      assertThrows(() => parseFlags([`${flag}=${text}`], COMMANDS.relay, "relay"), UsageError);
+    }
+  }
+});
+
 Deno.test("parseCommandLine() refuses mistyped commands with the nearest right one", () => {
   refuses(
     () => parseCommandLine(["conect", "1.2.3.4:80"]),
@@ -149,7 +163,7 @@ Deno.test("parseCommandLine() refuses mistyped commands with the nearest right o
   refuses(
     () => parseCommandLine(["--port", "1"]),
     "Command missing before --port",
-    "Begin with one of: listen, connect, send, forget. See: p2p --help",
+    "Begin with one of: listen, connect, send, relay, forget. See: p2p --help",
   );
 });
 
