@@ -71,9 +71,11 @@ function isHost(host: string): boolean {
   return HOST_NAME.test(host);
 }
 
+/** Without leading zeros: some programs take those for octal numbers. */
 function isIpv4(host: string): boolean {
   const parts = host.split(".");
-  return parts.length === 4 && parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) < 256);
+  return parts.length === 4 &&
+    parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256);
 }
 
 function parsePort(text: string, port: string): number {

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { formatAddress, isLocal, parseAddress } from "../../protocol/address.ts";
+import { formatAddress, isLocal, parseAddress, parseIpAddress } from "../../protocol/address.ts";
 import { UsageError } from "../../protocol/errors.ts";
 
 for (
@@ -55,6 +55,7 @@ for (
     "[1.2.3.4]:80",
     "[host]:80",
     "256.1.1.1:80",
+    "010.0.0.1:80",
     "1.2.3:80",
     "1.2.3.4.5:80",
     "12345:80",
@@ -96,3 +97,39 @@ Deno.test("isLocal() tells private, link-local and loopback addresses from publi
   for (const ip of local.split(" ")) assertEquals(isLocal(ip), true, ip);
   for (const ip of far.split(" ")) assertEquals(isLocal(ip), false, ip);
 });
+
+for (
+  const [text, host, port] of [
+    ["1.2.3.4:5678", "1.2.3.4", 5678],
+    ["[2001:db8::1]:5678", "2001:db8::1", 5678],
+    ["[::]:1", "::", 1],
+  ] as const
+) {
+  Deno.test(`parseIpAddress() reads ${text}`, () => {
+    assertEquals(parseIpAddress(text), { host, port });
+  });
+}
+
+for (
+  const text of [
+    "",
+    "1.2.3.4",
+    "1.2.3.4:",
+    "1.2.3.4:0",
+    "1.2.3.4:65536",
+    "1.2.3.4:1e3",
+    " 1.2.3.4:5",
+    "01.2.3.4:5",
+    "1.2.3:4",
+    "host:80",
+    "::1:80",
+    "[::1]",
+    "[::1%eth0]:80",
+    "[1.2.3.4]:80",
+    "[:::]:80",
+  ]
+) {
+  Deno.test(`parseIpAddress() finds no address in ${JSON.stringify(text)}`, () => {
+    assertEquals(parseIpAddress(text), undefined);
+  });
+}
