@@ -25,8 +25,8 @@ const PROTOCOL = "Noise_XX_25519_ChaChaPoly_SHA256";
 const RECORDS_PER_WRITE = 4;
 const RECORD_OVERHEAD_BYTES = FRAME_HEADER_BYTES + TAG_BYTES;
 const WIRE_BYTES = RECORDS_PER_WRITE * (FRAME_HEADER_BYTES + MAX_FRAME_BYTES);
-/** The same, where all that is written at once is small. */
-const SMALL_WIRE_BYTES = 4_096;
+/** The same, where all that is written at once is small: most sessions only chat, or say nothing. */
+const SMALL_WIRE_BYTES = [512, 4_096] as const;
 /** Bytes read from the carrier at once, at the most, by a connection that carries much. */
 const RECEIVE_BUFFER_BYTES = 8 * 65_536;
 
@@ -40,6 +40,11 @@ export interface SecureOptions {
    * shown its own then. What it throws ends the handshake.
    */
   checkKey?: (publicKey: Uint8Array) => void | Promise<void>;
+  /**
+   * Bytes of plaintext that a record from the other side may have, which bounds what is held of it.
+   * Default: as many as a record can.
+   */
+  maxRecordBytes?: number;
   clock: Clock;
   signal?: AbortSignal;
 }
@@ -132,7 +137,7 @@ async function guarded(
   try {
     options.signal?.throwIfAborted();
     const result = await handshake(new HandshakeWire(connection, received));
-    return new SecureConnection(connection, received, result);
+    return new SecureConnection(connection, received, result, options.maxRecordBytes);
   } catch (error) {
     connection.close();
     throw reason ?? error;
@@ -222,13 +227,20 @@ export class SecureConnection implements Connection {
   readonly #received: ReceiveBuffer;
   readonly #sending: CipherState;
   readonly #receiving: CipherState;
-  /** Where records are sealed. Small until much is written: most sessions only chat. */
-  #wire = new Uint8Array(SMALL_WIRE_BYTES);
+  readonly #maxFrameBytes: number;
+  /** Where records are sealed. As small as what was written so far allows. */
+  #wire = new Uint8Array(0);
   /** Plaintext that did not fit the reader's room. */
   #rest: Uint8Array = new Uint8Array(0);
   #closed = false;
 
-  constructor(inner: Connection, received: ReceiveBuffer, result: HandshakeResult) {
+  constructor(
+    inner: Connection,
+    received: ReceiveBuffer,
+    result: HandshakeResult,
+    maxRecordBytes: number = MAX_RECORD_BYTES,
+  ) {
+    this.#maxFrameBytes = maxRecordBytes + TAG_BYTES;
     this.carrier = `secure ${inner.carrier}`;
     this.path = inner.path;
     this.remote = inner.remote;
@@ -255,8 +267,8 @@ export class SecureConnection implements Connection {
       const needed = RECORD_OVERHEAD_BYTES + record.reduce((sum, part) => sum + part.length, 0);
       if (used + needed > this.#wire.length) {
         if (used > 0) await this.#inner.write(this.#wire.subarray(0, used));
+        this.#growWire(used + needed);
         used = 0;
-        if (this.#wire.length < WIRE_BYTES) this.#wire = new Uint8Array(WIRE_BYTES);
       }
       this.#throwIfClosed();
       const length = this.#sending.seal(record, this.#wire, used + FRAME_HEADER_BYTES);
@@ -282,6 +294,12 @@ export class SecureConnection implements Connection {
     return Promise.resolve();
   }
 
+  #growWire(needed: number): void {
+    if (this.#wire.length === WIRE_BYTES) return;
+    const size = SMALL_WIRE_BYTES.find((bytes) => bytes >= needed) ?? WIRE_BYTES;
+    if (size > this.#wire.length) this.#wire = new Uint8Array(size);
+  }
+
   #takeRest(): Uint8Array | undefined {
     if (this.#rest.length === 0) return undefined;
     const rest = this.#rest;
@@ -292,7 +310,7 @@ export class SecureConnection implements Connection {
   /** The plaintext of the next record that has any. */
   async #readRecord(): Promise<Uint8Array | null> {
     for (;;) {
-      const record = this.#received.takeFrame();
+      const record = this.#received.takeFrame(this.#maxFrameBytes);
       if (record) {
         const plaintext = this.#receiving.open(record);
         if (plaintext.length > 0) return plaintext;
@@ -306,8 +324,13 @@ export class SecureConnection implements Connection {
         throw new UnreachableError("Connection lost: it ended in the middle of a record");
       }
       this.#received.filled(read.length);
-      if (read.length === room.length) this.#received.reserve(RECEIVE_BUFFER_BYTES);
+      if (read.length === room.length) this.#expectMuch();
     }
+  }
+
+  /** Larger reads, where the other side may send much. */
+  #expectMuch(): void {
+    if (this.#maxFrameBytes === MAX_FRAME_BYTES) this.#received.reserve(RECEIVE_BUFFER_BYTES);
   }
 
   /**

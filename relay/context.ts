@@ -7,6 +7,7 @@ import type { RelayLog } from "./host.ts";
 import type { RelayLimits } from "./limits.ts";
 import type { Names } from "./names.ts";
 import type { Password } from "./password.ts";
+import type { RefusalLog } from "./refusal.ts";
 
 export interface RelayContext {
   readonly identity: KeyPair;
@@ -17,6 +18,7 @@ export interface RelayContext {
   readonly names: Names;
   readonly admission: Admission;
   readonly counters: Counters;
+  readonly refusals: RefusalLog;
   /** Aborts when the relay lets nobody new in, with what to tell them as its reason. */
   readonly draining: AbortSignal;
 }

@@ -18,6 +18,12 @@ export function sourceOf(ip: string): string {
   return `${groups.slice(0, NETWORK_GROUPS).map((group) => group.toString(16)).join(":")}::/64`;
 }
 
+/** The IP address and port of a connection's other end, without the zone that only this machine knows. */
+export function endpointOf(remote: string): { ip: string; address: string } {
+  const address = remote.replace(/%[^\]]*/, "");
+  return { ip: address.replace(/:\d+$/, "").replace(/^\[|\]$/g, ""), address };
+}
+
 /** The eight groups of an IPv6 address. */
 function expand(ip: string): number[] {
   const [head = "", tail] = ip.split("::");

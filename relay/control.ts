@@ -1,0 +1,272 @@
+/** A control session: a client that has proven its key, and what it asks for, a line each. */
+import { concatBytes } from "../protocol/bytes.ts";
+import { sleep } from "../protocol/clock.ts";
+import type { Connection } from "../protocol/connection.ts";
+import { P2pError, ProtocolError } from "../protocol/errors.ts";
+import { fingerprint } from "../protocol/fingerprint.ts";
+import type { ReceiveBuffer } from "../protocol/framing.ts";
+import { RELAY_DEAD_MS } from "../protocol/limits.ts";
+import { checkName } from "../protocol/name.ts";
+import { RELAY_PREFACE } from "../protocol/preface.ts";
+import {
+  decodeRendezvous,
+  encodeRendezvous,
+  type Refusal,
+  type RendezvousMessage,
+} from "../protocol/rendezvous.ts";
+import { type SecureConnection, secureResponder } from "../protocol/secure.ts";
+import type { Circuits, Party } from "./circuits.ts";
+import type { RelayContext } from "./context.ts";
+import { FAREWELL_MS } from "./farewell.ts";
+import { Lines } from "./lines.ts";
+import type { Holder } from "./names.ts";
+import { refused } from "./refusal.ts";
+import { endpointOf, sourceOf } from "./source.ts";
+
+/** Bytes that may wait for a client that does not read. */
+const MAX_QUEUED_BYTES = 65_536;
+/** Milliseconds for which nothing more is read of a client that asks too fast. */
+const TOO_FAST_PAUSE_MS = 250;
+const NEWLINE = Uint8Array.of(0x0a);
+
+/** Refusals after which there is nothing more to say. */
+const FINAL: ReadonlySet<Refusal> = new Set([
+  "Password",
+  "Full",
+  "Draining",
+  "Replaced",
+  "Malformed",
+]);
+
+export interface ControlOptions {
+  context: RelayContext;
+  circuits: Circuits;
+  /** Aborts when the time for handshake and Hello is over. */
+  signal: AbortSignal;
+  /** Called when both are complete. */
+  onGreeted: () => void;
+}
+
+/**
+ * Serves a client from its handshake until its connection is closed.
+ * @param received what was already read, its preface line included
+ * @throws {P2pError} if the handshake fails
+ */
+export async function serveControl(
+  connection: Connection,
+  received: ReceiveBuffer,
+  options: ControlOptions,
+): Promise<void> {
+  const { identity, clock, limits } = options.context;
+  const secure = await secureResponder(connection, received, {
+    identity,
+    clock,
+    preface: RELAY_PREFACE,
+    maxRecordBytes: limits.maxMessageBytes,
+    signal: options.signal,
+  });
+  await new ControlClient(secure, connection.remote, options).serve();
+}
+
+/** A client on a control session. */
+export class ControlClient implements Holder, Party {
+  readonly kind = "control";
+  readonly ip: string;
+  readonly source: string;
+  readonly key: Uint8Array;
+  name: string | undefined;
+  /** Where it is seen, and what others are told. */
+  readonly #address: string;
+  #candidates: string[] | undefined;
+  readonly #connection: SecureConnection;
+  readonly #lines: Lines;
+  readonly #options: ControlOptions;
+  readonly #queue: Uint8Array[] = [];
+  #queuedBytes = 0;
+  #sending: Promise<void> | undefined;
+  #state: "new" | "greeted" | "ending" = "new";
+  #heardAt: number;
+  #cancelTimer: () => void;
+
+  constructor(connection: SecureConnection, remote: string, options: ControlOptions) {
+    const { ip, address } = endpointOf(remote);
+    const { clock, limits } = options.context;
+    this.ip = ip;
+    this.source = sourceOf(ip);
+    this.key = connection.remoteKey;
+    this.#address = address;
+    this.#connection = connection;
+    this.#lines = new Lines(connection, limits.maxMessageBytes);
+    this.#options = options;
+    this.#heardAt = clock.now();
+    this.#cancelTimer = clock.after(RELAY_DEAD_MS, () => this.#checkAlive());
+  }
+
+  /** Resolves when its connection is closed. */
+  async serve(): Promise<void> {
+    const { draining, names, clock } = this.#options.context;
+    const drain = () => this.#refuse("Draining");
+    draining.addEventListener("abort", drain);
+    try {
+      await this.#converse();
+    } finally {
+      draining.removeEventListener("abort", drain);
+      this.#cancelTimer();
+      this.#connection.close();
+      names.lost(this, clock.now());
+      this.#options.circuits.left(this);
+    }
+  }
+
+  /** Its key has taken its name on another connection. */
+  replaced(): void {
+    this.#refuse("Replaced");
+  }
+
+  /** Queues a message; a client that leaves too much unread is dropped. */
+  send(message: RendezvousMessage): void {
+    if (this.#state === "ending") return;
+    const line = concatBytes(encodeRendezvous(message), NEWLINE);
+    this.#queuedBytes += line.length;
+    if (this.#queuedBytes > MAX_QUEUED_BYTES) return this.#connection.close();
+    this.#queue.push(line);
+    this.#sending ??= this.#sendQueued();
+  }
+
+  async #sendQueued(): Promise<void> {
+    try {
+      for (let line = this.#queue.shift(); line; line = this.#queue.shift()) {
+        await this.#connection.write(line);
+        this.#queuedBytes -= line.length;
+      }
+    } catch {
+      // It is gone, which ends the reading as well.
+      this.#connection.close();
+    }
+    this.#sending = undefined;
+  }
+
+  /** Takes messages until the connection ends; what comes after the last answer is dropped. */
+  async #converse(): Promise<void> {
+    try {
+      for (let line = await this.#lines.next(); line; line = await this.#lines.next()) {
+        await this.#takeLine(line);
+      }
+    } catch (error) {
+      if (!(error instanceof P2pError)) throw error;
+      if (!(error instanceof ProtocolError)) return;
+      this.#refuse("Malformed");
+      await this.#readOut();
+    }
+  }
+
+  async #readOut(): Promise<void> {
+    try {
+      while (await this.#connection.read() !== null);
+    } catch {
+      // It is gone, or what it sends cannot be read.
+    }
+  }
+
+  async #takeLine(line: Uint8Array): Promise<void> {
+    if (this.#state === "ending") return;
+    const { clock, admission } = this.#options.context;
+    this.#heardAt = clock.now();
+    if (admission.maySpeak(this.source, clock.now())) return this.#take(decodeRendezvous(line));
+    this.#refuse("TooFast");
+    await sleep(clock, TOO_FAST_PAUSE_MS);
+  }
+
+  #take(message: RendezvousMessage | undefined): void {
+    if (this.#state === "new") return this.#greet(message);
+    switch (message?.type) {
+      case "Register":
+        return this.#register(message.username, message.candidates);
+      case "Connect":
+        return this.#introduce(message);
+      case "SessionFinished":
+        return this.#options.circuits.finished(this);
+      case "Ping":
+        return this.send({ type: "Pong" });
+      case "Pong":
+        return;
+      case "Goodbye":
+        this.#options.context.names.leave(this);
+        this.#end();
+        return;
+      default:
+        return this.#refuse("Malformed");
+    }
+  }
+
+  #greet(message: RendezvousMessage | undefined): void {
+    const { password, draining } = this.#options.context;
+    if (message?.type !== "Hello") return this.#refuse("Malformed");
+    if (!password.accepts(message.password)) return this.#refuse("Password");
+    if (draining.aborted) return this.#refuse("Draining");
+    this.#state = "greeted";
+    this.#options.onGreeted();
+    this.send({ type: "Welcome", address: this.#address });
+  }
+
+  #register(username: string, candidates: string[] | undefined): void {
+    const { names, clock } = this.#options.context;
+    const refusal = names.register(username, this, clock.now());
+    if (refusal) return this.#refuse(refusal);
+    this.#candidates = candidates;
+    this.send({ type: "RegisterAck" });
+  }
+
+  #introduce(asked: RendezvousMessage & { type: "Connect" }): void {
+    const { context, circuits } = this.#options;
+    const target = context.names.find(asked.targetUsername, ControlClient);
+    if (!target) return this.send({ type: "TargetNotFound" });
+    const tokens = circuits.introduce(this, target);
+    if (!tokens) return this.send({ type: "TargetBusy" });
+    target.send({
+      ...this.#peerInfo(asked.candidates, asked.username),
+      circuit: tokens.target,
+      initiator: false,
+    });
+    this.send({
+      ...target.#peerInfo(target.#candidates),
+      circuit: tokens.asker,
+      initiator: true,
+    });
+  }
+
+  /** What another is told of it. */
+  #peerInfo(candidates: string[] | undefined, calledItself = "") {
+    const username = checkName(calledItself).name ?? this.name ?? fingerprint(this.key);
+    return { type: "PeerInfo", peer: this.#address, username, key: this.key, candidates } as const;
+  }
+
+  #refuse(code: Refusal): void {
+    if (this.#state === "ending") return;
+    this.#options.context.refusals.note(code);
+    this.send(refused(code));
+    if (FINAL.has(code)) this.#end();
+  }
+
+  /** Says no more, and closes when the other side has, or has had time to. */
+  async #end(): Promise<void> {
+    const { names, clock } = this.#options.context;
+    this.#state = "ending";
+    this.#cancelTimer();
+    this.#cancelTimer = clock.after(FAREWELL_MS, () => this.#connection.close());
+    names.lost(this, clock.now());
+    try {
+      await this.#sending;
+      await this.#connection.closeWrite();
+    } catch {
+      // It is gone.
+    }
+  }
+
+  #checkAlive(): void {
+    const { clock } = this.#options.context;
+    const left = this.#heardAt + RELAY_DEAD_MS - clock.now();
+    if (left <= 0) return this.#connection.close();
+    this.#cancelTimer = clock.after(left, () => this.#checkAlive());
+  }
+}
