@@ -1,0 +1,400 @@
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { MAX_DATAGRAM_BYTES } from "../../protocol/limits.ts";
+import { encodeRendezvous } from "../../protocol/rendezvous.ts";
+import { decodeStunAnswer, encodeStunRequest } from "../../protocol/stun.ts";
+import { serveDatagrams } from "../../relay/datagrams.ts";
+import type { Holder } from "../../relay/names.ts";
+import { FakeDatagrams } from "../fakes/datagrams.ts";
+import {
+  type FakeRelayContext,
+  fakeRelayContext,
+  type FakeRelayOptions,
+} from "../fakes/relay_context.ts";
+
+const ANNA = "203.0.113.7:8";
+const BOB = "198.51.100.4:9";
+const EVE = "192.0.2.66:6666";
+const ALLOWANCE = 512;
+
+const registers = (name: string) => JSON.stringify({ Register: { username: name } });
+const asksFor = (name: string) => JSON.stringify({ Connect: { target_username: name } });
+const meets = (peer: string, name: string) =>
+  `{"PeerInfo":{"peer":"${peer}","username":"${name}"}}`;
+
+/** A relay's UDP side on a socket in memory. */
+class Rig implements AsyncDisposable {
+  readonly context: FakeRelayContext;
+  readonly socket = new FakeDatagrams();
+  readonly #served: Promise<void>;
+
+  constructor(options: FakeRelayOptions = {}) {
+    this.context = fakeRelayContext(options);
+    this.#served = serveDatagrams([this.socket], this.context);
+  }
+
+  /** With Anna and Bob, who are registered. */
+  static async withTwo(): Promise<Rig> {
+    const rig = new Rig();
+    await rig.says(ANNA, registers("anna"));
+    await rig.says(BOB, registers("bob"));
+    return rig;
+  }
+
+  says(from: string, ...contents: (string | Uint8Array)[]): Promise<string[]> {
+    return this.socket.says(from, ...contents);
+  }
+
+  async advance(ms: number): Promise<string[]> {
+    await this.context.clock.advance(ms);
+    return await this.socket.answers();
+  }
+
+  get registered(): number {
+    return this.context.counters.registrations.udp;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.socket.close();
+    await this.#served;
+    assertEquals(this.registered, 0, "a name is left behind");
+    assertEquals(this.context.clock.pending, 0, "a timer is left behind");
+  }
+}
+
+Deno.test("two UDP clients are introduced to each other, byte for byte as Peer-Punch does it", async () => {
+  await using rig = new Rig();
+  assertEquals(await rig.says(ANNA, '{"Register":{"username":"anna"}}'), [`${ANNA} "RegisterAck"`]);
+  assertEquals(await rig.says(BOB, '{"Register":{"username":"bob"}}'), [`${BOB} "RegisterAck"`]);
+  assertEquals(await rig.says(ANNA, '{"Connect":{"target_username":"bob"}}'), [
+    `${ANNA} {"PeerInfo":{"peer":"198.51.100.4:9","username":"bob"}}`,
+    `${BOB} {"PeerInfo":{"peer":"203.0.113.7:8","username":"anna"}}`,
+  ]);
+  assertEquals(rig.context.counters.introductions, 1);
+});
+
+Deno.test("UDP clients with IPv6 addresses are introduced with them", async () => {
+  await using rig = new Rig();
+  await rig.says("[2001:db8::1]:5", registers("anna"));
+  await rig.says("[2001:db8:1::2]:6", registers("bob"));
+  assertEquals(await rig.says("[2001:db8::1]:5", asksFor("bob")), [
+    `[2001:db8::1]:5 ${meets("[2001:db8:1::2]:6", "bob")}`,
+    `[2001:db8:1::2]:6 ${meets("[2001:db8::1]:5", "anna")}`,
+  ]);
+});
+
+Deno.test("a name that nobody holds over UDP is not found", async () => {
+  await using rig = await Rig.withTwo();
+  assertEquals(await rig.says(ANNA, asksFor("carol")), [`${ANNA} "TargetNotFound"`]);
+  const carol: Holder = {
+    kind: "websocket",
+    ip: "1.2.3.4",
+    source: "1.2.3.4",
+    name: undefined,
+    replaced() {},
+  };
+  rig.context.names.register("carol", carol, 0);
+  assertEquals(await rig.says(ANNA, asksFor("carol")), [`${ANNA} "TargetNotFound"`]);
+  assertEquals(await rig.says(ANNA, asksFor("anna")), [`${ANNA} "TargetNotFound"`]);
+});
+
+Deno.test("who was introduced is busy until they say that they are done, or ask again themselves", async () => {
+  await using rig = await Rig.withTwo();
+  await rig.says(EVE, registers("eve"));
+  await rig.says(ANNA, asksFor("bob"));
+  assertEquals(await rig.says(EVE, asksFor("bob")), [`${EVE} "TargetBusy"`]);
+  assertEquals(await rig.says(EVE, asksFor("anna")), [`${EVE} "TargetBusy"`]);
+  assertEquals(await rig.says(BOB, '"SessionFinished"'), []);
+  assertEquals((await rig.says(EVE, asksFor("bob"))).length, 2);
+  assertEquals(await rig.says(EVE, asksFor("anna")), [`${EVE} "TargetBusy"`]);
+  assertEquals(await rig.says(ANNA, asksFor("nobody")), [`${ANNA} "TargetNotFound"`]);
+  assertEquals((await rig.says(EVE, asksFor("anna"))).length, 2);
+});
+
+Deno.test("who is not registered introduces nobody", async () => {
+  await using rig = await Rig.withTwo();
+  assertEquals(await rig.says(EVE, asksFor("bob"), asksFor("nobody"), '"SessionFinished"'), []);
+});
+
+Deno.test("a Ping is answered by a Pong, and the rest by nothing", async () => {
+  await using rig = await Rig.withTwo();
+  assertEquals(await rig.says(ANNA, '"Ping"'), [`${ANNA} "Pong"`]);
+  assertEquals(await rig.says(EVE, '"Ping"'), [`${EVE} "Pong"`]);
+  const others = [
+    '"Pong"',
+    '"RegisterAck"',
+    '"TargetBusy"',
+    '"Dance"',
+    '{"Hello":{}}',
+    '{"DirectMessage":{"content":"hi"}}',
+    meets(BOB, "bob"),
+    "hello",
+    "{",
+    "",
+    "[".repeat(1_000),
+    '{"Register":{}}',
+    new Uint8Array([0xff, 0xfe]),
+    new Uint8Array(MAX_DATAGRAM_BYTES + 1).fill(0x20),
+  ];
+  for (const datagram of others) assertEquals(await rig.says(ANNA, datagram), []);
+});
+
+Deno.test("a datagram over the limit is answered by nothing, though it says something", async () => {
+  await using rig = new Rig();
+  const padded = registers("anna") + " ".repeat(MAX_DATAGRAM_BYTES);
+  assertEquals(await rig.says(ANNA, padded), []);
+  assertEquals(await rig.says(ANNA, padded.slice(0, MAX_DATAGRAM_BYTES)), [
+    `${ANNA} "RegisterAck"`,
+  ]);
+});
+
+Deno.test("a name held by another address is busy, unless the IP address is the same", async () => {
+  await using rig = await Rig.withTwo();
+  assertEquals(await rig.says(EVE, registers("bob")), [`${EVE} "TargetBusy"`]);
+  assertEquals(rig.context.counters.refusals.NameTaken, 1);
+  assertEquals(await rig.says("198.51.100.4:10", registers("bob")), [
+    '198.51.100.4:10 "RegisterAck"',
+  ]);
+  assertEquals(rig.registered, 2);
+  assertEquals((await rig.says(ANNA, asksFor("bob")))[1], `198.51.100.4:10 ${meets(ANNA, "anna")}`);
+  assertEquals(await rig.says(BOB, asksFor("anna")), []);
+});
+
+Deno.test("names are compared in NFC, and those that are not usable are answered by nothing", async () => {
+  await using rig = new Rig();
+  await rig.says(ANNA, registers("anna"));
+  await rig.says(BOB, registers("b\u00f6b"));
+  assertEquals((await rig.says(ANNA, asksFor("bo\u0308b"))).length, 2);
+  for (const name of ["", " x", "a\u0000b", "\u202e", "x".repeat(65), "1.2.3.4:5", "p2p"]) {
+    assertEquals(await rig.says(EVE, registers(name)), []);
+  }
+  assertEquals(rig.context.counters.refusals.BadName, 7);
+  assertEquals(rig.registered, 2);
+});
+
+Deno.test("a client takes another name, repeats its own, and says goodbye", async () => {
+  await using rig = await Rig.withTwo();
+  assertEquals(await rig.says(ANNA, registers("anna")), [`${ANNA} "RegisterAck"`]);
+  assertEquals(await rig.says(ANNA, registers("ann")), [`${ANNA} "RegisterAck"`]);
+  assertEquals(await rig.says(ANNA, registers("bob")), [`${ANNA} "TargetBusy"`]);
+  assertEquals(await rig.says(BOB, asksFor("anna")), [`${BOB} "TargetNotFound"`]);
+  assertEquals((await rig.says(BOB, asksFor("ann"))).length, 2);
+  assertEquals(rig.registered, 2);
+  assertEquals(await rig.says(ANNA, '"Goodbye"'), []);
+  assertEquals(rig.registered, 1);
+  assertEquals(await rig.says(EVE, registers("ann")), [`${EVE} "RegisterAck"`]);
+});
+
+Deno.test("who is silent is sent a Ping after 20 s and 40 s, and forgotten after 60 s", async () => {
+  await using rig = new Rig();
+  await rig.says(ANNA, registers("anna"));
+  assertEquals(await rig.advance(19_999), []);
+  assertEquals(await rig.advance(1_001), [`${ANNA} "Ping"`]);
+  assertEquals(await rig.advance(18_999), []);
+  assertEquals(await rig.advance(1_001), [`${ANNA} "Ping"`]);
+  assertEquals(rig.registered, 1);
+  assertEquals(await rig.advance(20_000), []);
+  assertEquals(rig.registered, 0);
+  assertEquals(rig.context.clock.pending, 0);
+});
+
+for (const sign of ['"Pong"', "anything", encodeStunRequest(new Uint8Array(12))]) {
+  Deno.test(`${sign} is a sign of life`, async () => {
+    await using rig = new Rig();
+    await rig.says(ANNA, registers("anna"));
+    for (let round = 0; round < 3; round++) {
+      await rig.advance(41_000);
+      await rig.says(ANNA, sign);
+      assertEquals(rig.registered, 1);
+    }
+    assertEquals(await rig.advance(21_000), [`${ANNA} "Ping"`]);
+    await rig.advance(41_000);
+    assertEquals(rig.registered, 0);
+  });
+}
+
+Deno.test("who could not be heard while the machine slept is asked before they are forgotten", async () => {
+  await using rig = new Rig();
+  await rig.says(ANNA, registers("anna"));
+  rig.context.clock.holdUp(3_600_000);
+  assertEquals(await rig.advance(0), [`${ANNA} "Ping"`]);
+  await rig.says(ANNA, '"Pong"');
+  await rig.advance(15_000);
+  assertEquals(rig.registered, 1);
+});
+
+Deno.test("a relay with a password takes no registrations over UDP, and answers STUN", async () => {
+  await using rig = new Rig({ password: "sesame" });
+  assertEquals(await rig.says(ANNA, registers("anna")), []);
+  assertEquals(rig.context.counters.refusals.Password, 1);
+  assertEquals((await rig.says(ANNA, encodeStunRequest(new Uint8Array(12)))).length, 1);
+});
+
+Deno.test("a relay that drains takes no registrations, and introduces whom it has", async () => {
+  await using rig = await Rig.withTwo();
+  rig.context.drain();
+  assertEquals(await rig.says(EVE, registers("eve")), []);
+  assertEquals(rig.context.counters.refusals.Draining, 1);
+  assertEquals((await rig.says(ANNA, asksFor("bob"))).length, 2);
+});
+
+Deno.test("a full relay takes no more names over UDP", async () => {
+  await using rig = new Rig({ limits: { maxRegistrations: 1, registrationsPerAddress: 1 } });
+  await rig.says(ANNA, registers("anna"));
+  assertEquals(await rig.says(BOB, registers("bob")), []);
+  assertEquals(await rig.says("203.0.113.7:80", registers("hanna")), []);
+  assertEquals(rig.context.counters.refusals.Full, 2);
+  assertEquals(rig.registered, 1);
+});
+
+Deno.test("who speaks too fast is answered by nothing, and nobody else notices", async () => {
+  await using rig = new Rig({ limits: { rate: 10 } });
+  const pings = Array<string>(100).fill('"Ping"');
+  assertEquals((await rig.says(ANNA, ...pings)).length, 40);
+  assertEquals(rig.context.counters.refusals.TooFast, 60);
+  assertEquals(await rig.says("203.0.113.7:9", '"Ping"'), []);
+  assertEquals(await rig.says(BOB, '"Ping"'), [`${BOB} "Pong"`]);
+  assert(rig.context.admission.maySpeak("203.0.113.7", 0), "its connections are slowed down, too");
+  await rig.context.clock.advance(1_000);
+  assertEquals((await rig.says(ANNA, ...pings)).length, 10);
+});
+
+Deno.test("a STUN request is answered with the address that it came from", async () => {
+  await using rig = new Rig();
+  const transaction = crypto.getRandomValues(new Uint8Array(12));
+  for (const [from, host] of [[EVE, "192.0.2.66"], ["[2001:db8::1]:6666", "2001:db8::1"]]) {
+    await rig.says(from!, encodeStunRequest(transaction));
+    rig.socket.comes(from!, encodeStunRequest(transaction));
+    await rig.context.clock.advance(0);
+    const [sent] = rig.socket.takeSent();
+    assertEquals(decodeStunAnswer(sent!.bytes, transaction), { host: host!, port: 6666 });
+  }
+});
+
+Deno.test("STUN that is no request is answered by nothing", async () => {
+  await using rig = new Rig();
+  const request = encodeStunRequest(new Uint8Array(12));
+  const response = request.slice();
+  response.set([0x01, 0x01]);
+  for (const bytes of [response, request.subarray(0, 30), new Uint8Array(20), new Uint8Array(1)]) {
+    assertEquals(await rig.says(EVE, bytes), []);
+  }
+});
+
+/** Every sort of datagram, in its shortest form: what an attacker would forge. */
+const sorts: Record<string, string | Uint8Array> = {
+  "a registration": registers("v"),
+  "a name that is taken": registers("bob"),
+  "a request for nobody": asksFor("x"),
+  "a request for Bob": asksFor("bob"),
+  "a Ping": '"Ping"',
+  "SessionFinished": '"SessionFinished"',
+  "a STUN request": Uint8Array.fromHex("000100002112a442000000000000000000000000"),
+  "a STUN request without the cookie": new Uint8Array(20).with(1, 1),
+  "a STUN request with an unknown attribute": Uint8Array.fromHex(
+    "000100042112a4420000000000000000000000007fff0000",
+  ),
+  "garbage": "?",
+};
+
+for (const [what, datagram] of Object.entries(sorts)) {
+  Deno.test(`however often ${what} comes, its sender gets no more than it brought and the allowance`, async () => {
+    await using rig = new Rig({ limits: { rate: Infinity } });
+    await rig.says(BOB, registers("bob"));
+    await rig.says(EVE, registers("eve"));
+    const brought = new Map(rig.socket.brought);
+    const given = new Map(rig.socket.given);
+    for (let round = 0; round < 200; round++) await rig.says(EVE, datagram, '"SessionFinished"');
+    for (const ip of ["192.0.2.66", "198.51.100.4"]) {
+      const more = (rig.socket.given.get(ip) ?? 0) - (given.get(ip) ?? 0);
+      const paid = (rig.socket.brought.get(ip) ?? 0) - (brought.get(ip) ?? 0);
+      // What was left over of the registrations may be spent, too.
+      assert(more <= paid + ALLOWANCE + 40, `${more} bytes to ${ip} for ${paid}`);
+    }
+  });
+}
+
+Deno.test("whatever comes, and from wherever, nobody gets more than they brought and the allowance", async () => {
+  const from = fc.constantFrom(
+    ANNA,
+    BOB,
+    EVE,
+    "192.0.2.66:7",
+    "[2001:db8::1]:1",
+    "[2001:db8::2]:1",
+  );
+  const datagram = fc.constantFrom(...Object.values(sorts), registers("a"), asksFor("a"));
+  const events = fc.array(fc.tuple(from, datagram, fc.constantFrom(0, 0, 0, 500)), {
+    minLength: 50,
+    maxLength: 150,
+  });
+  await fc.assert(
+    fc.asyncProperty(events, async (all) => {
+      await using rig = new Rig({ limits: { rate: Infinity } });
+      for (const [address, bytes, wait] of all) {
+        await rig.says(address, bytes);
+        await rig.context.clock.advance(wait);
+      }
+      const windows = 1 + Math.ceil((rig.context.clock.now() - 1_000) / 60_000);
+      for (const [ip, given] of rig.socket.given) {
+        const source = ip.includes(":") ? /^2001:db8::/ : new RegExp(`^${ip}$`);
+        const sum = (sums: Map<string, number>) =>
+          [...sums].reduce((total, [each, bytes]) => source.test(each) ? total + bytes : total, 0);
+        assert(given > 0 && sum(rig.socket.given) <= sum(rig.socket.brought) + windows * ALLOWANCE);
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
+
+Deno.test("a target whose allowance is spent is busy, and neither side is told of the other", async () => {
+  await using rig = await Rig.withTwo();
+  for (let round = 0; round < 100; round++) {
+    await rig.says(BOB, Uint8Array.fromHex("000100002112a442000000000000000000000000"));
+    await rig.context.clock.advance(100);
+  }
+  const answers = await rig.says(ANNA, asksFor("bob"));
+  assertEquals(answers, [`${ANNA} "TargetBusy"`]);
+  assertEquals(rig.context.counters.introductions, 0);
+  await rig.advance(60_000);
+  await rig.says(ANNA, registers("anna"));
+  await rig.says(BOB, registers("bob"));
+  assertEquals((await rig.says(ANNA, asksFor("bob"))).length, 2);
+});
+
+Deno.test("ten thousand clients are kept, pinged and forgotten", async () => {
+  await using rig = new Rig();
+  for (let each = 0; each < 10_000; each++) {
+    rig.socket.comes(`10.0.${each >> 8}.${each & 255}:9`, registers(`peer ${each}`));
+  }
+  assertEquals((await rig.socket.answers()).length, 10_000);
+  assertEquals(rig.registered, 10_000);
+  assertEquals((await rig.advance(21_000)).length, 10_000);
+  await rig.advance(41_000);
+  assertEquals(rig.registered, 0);
+});
+
+Deno.test("what forged addresses can make a relay keep is bounded", async () => {
+  await using rig = new Rig({ limits: { maxRegistrations: 1_000 } });
+  for (let each = 0; each < 5_000; each++) {
+    rig.socket.comes(`10.0.${each >> 8}.${each & 255}:9`, registers(`peer ${each}`));
+  }
+  await rig.socket.answers();
+  assertEquals(rig.registered, 1_000);
+  assertEquals(rig.context.counters.refusals.Full, 4_000);
+});
+
+Deno.test("a socket that closes leaves no names and no timer behind", async () => {
+  const rig = await Rig.withTwo();
+  await rig[Symbol.asyncDispose]();
+  assertEquals(rig.context.names.size, 0);
+});
+
+Deno.test("messages of ours with more fields are the same over UDP", async () => {
+  await using rig = new Rig();
+  const candidates = ["192.168.1.2:8080"];
+  assertEquals(
+    await rig.says(ANNA, encodeRendezvous({ type: "Register", username: "anna", candidates })),
+    [`${ANNA} "RegisterAck"`],
+  );
+});
