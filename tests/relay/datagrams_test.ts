@@ -362,6 +362,17 @@ Deno.test("a target whose allowance is spent is busy, and neither side is told o
   assertEquals((await rig.says(ANNA, asksFor("bob"))).length, 2);
 });
 
+Deno.test("an asker whose allowance is spent is told nothing, and nobody of them", async () => {
+  await using rig = await Rig.withTwo();
+  // What the asker has left over of its registration goes with the first.
+  for (let round = 0; round < 50; round++) {
+    await rig.says(ANNA, Uint8Array.fromHex("000100002112a442000000000000000000000000"));
+    await rig.context.clock.advance(100);
+  }
+  assertEquals(await rig.says(ANNA, asksFor("bob")), []);
+  assertEquals(rig.context.counters.introductions, 0);
+});
+
 Deno.test("ten thousand clients are kept, pinged and forgotten", async () => {
   await using rig = new Rig();
   for (let each = 0; each < 10_000; each++) {
