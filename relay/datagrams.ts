@@ -71,7 +71,7 @@ class DatagramService implements Disposable {
     const known = this.#clients.get(formatAddress(from));
     const sender = known ?? new UdpClient(from, socket, this.#replaced);
     if (!this.#rates.take(sender.source, now)) {
-      this.#context.counters.refusals.TooFast++;
+      this.#context.refusals.note("TooFast");
       return;
     }
     sender.pays(bytes.length);
@@ -109,11 +109,11 @@ class DatagramService implements Disposable {
   }
 
   async #register(username: string, sender: UdpClient): Promise<void> {
-    const { names, counters, clock, draining, password } = this.#context;
+    const { names, refusals, clock, draining, password } = this.#context;
     const now = clock.now();
     const closed = password.required ? "Password" : draining.aborted ? "Draining" : undefined;
     const refusal = closed ?? names.register(username, sender, now);
-    if (refusal) counters.refusals[refusal]++;
+    if (refusal) refusals.note(refusal);
     // The one refusal that Peer-Punch's clients have a word for.
     if (refusal === "NameTaken") return await this.#say(sender, { type: "TargetBusy" });
     if (refusal) return;

@@ -6,6 +6,7 @@ import { newCounters } from "../../relay/counters.ts";
 import { DEFAULT_LIMITS, type RelayLimits } from "../../relay/limits.ts";
 import { Names } from "../../relay/names.ts";
 import { Password } from "../../relay/password.ts";
+import { RefusalLog } from "../../relay/refusal.ts";
 import { FakeClock } from "./clock.ts";
 
 export interface FakeRelayContext extends RelayContext {
@@ -24,10 +25,12 @@ export function fakeRelayContext(options: FakeRelayOptions = {}): FakeRelayConte
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const counters = newCounters();
   const draining = new AbortController();
+  const clock = new FakeClock();
+  const log = { event() {}, say() {}, warn() {} };
   return {
     identity: generateKeyPair(),
-    clock: new FakeClock(),
-    log: { event() {}, say() {}, warn() {} },
+    clock,
+    log,
     limits,
     password: new Password(options.password),
     names: new Names({ limits, registrations: counters.registrations }),
@@ -37,6 +40,7 @@ export function fakeRelayContext(options: FakeRelayOptions = {}): FakeRelayConte
       counters,
     }),
     counters,
+    refusals: new RefusalLog({ clock, counters, log }),
     draining: draining.signal,
     drain: () => draining.abort("the relay is ending"),
   };
