@@ -39,16 +39,20 @@ async function run(invocation: Invocation, environment: Environment): Promise<vo
   }
 }
 
-/** The first signal asks the command to end, the second one ends the program. */
-function endOnSignals(ending: AbortController): void {
-  function end(): void {
+/**
+ * The first signal asks the command to end, the second one ends the program.
+ * @param onTerminated called first, if it is the system that asks
+ */
+function endOnSignals(ending: AbortController, onTerminated: () => void): void {
+  function end(signal: Deno.Signal): void {
     if (ending.signal.aborted) Deno.exit(130);
+    if (signal === "SIGTERM") onTerminated();
     ending.abort(new InterruptedError("Interrupted"));
   }
   const signals: Deno.Signal[] = Deno.build.os === "windows"
     ? ["SIGINT", "SIGBREAK"]
     : ["SIGINT", "SIGTERM", "SIGHUP"];
-  for (const signal of signals) Deno.addSignalListener(signal, end);
+  for (const signal of signals) Deno.addSignalListener(signal, () => end(signal));
 }
 
 /** Whoever pressed Ctrl-C knows why the program ends: that is told, but not as an error. */
@@ -76,7 +80,8 @@ async function main(argv: string[]): Promise<number> {
   const ending = new AbortController();
   const interrupt = () => ending.abort(new InterruptedError("Interrupted"));
   const stdoutClosed = () => ending.abort(new InterruptedError(""));
-  endOnSignals(ending);
+  let terminated = false;
+  endOnSignals(ending, () => terminated = true);
   const output = new Output({
     json: argv.includes("--json"),
     quiet: argv.includes("--quiet"),
@@ -85,7 +90,13 @@ async function main(argv: string[]): Promise<number> {
   });
   reportStrays(output);
   try {
-    await run(parseCommandLine(argv), { output, signal: ending.signal, interrupt, stdoutClosed });
+    await run(parseCommandLine(argv), {
+      output,
+      signal: ending.signal,
+      terminated: () => terminated,
+      interrupt,
+      stdoutClosed,
+    });
     return 0;
   } catch (error) {
     const description = describe(error);

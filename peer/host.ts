@@ -14,6 +14,8 @@ export interface Environment {
   output: Output;
   /** Aborts, with an InterruptedError, when the user or the system asks the program to end. */
   signal: AbortSignal;
+  /** Whether the system asked for it (SIGTERM), and nobody waits for the program to be gone. */
+  terminated: () => boolean;
   /** Asks the program to end, as Ctrl-C does. */
   interrupt: () => void;
   /** Ends the program without a word: the reader of standard output has gone. */
