@@ -3,11 +3,11 @@ import { randomFile } from "./fixtures.ts";
 import { type Harness, type Options, requirePrograms } from "./harness.ts";
 import { Netcat } from "./netcat.ts";
 import { P2p } from "./p2p.ts";
-import { PlainTcp } from "./plain_tcp.ts";
 import { rounds } from "./rounds.ts";
 import { Ssh } from "./ssh.ts";
 import { median, medianRatio } from "./statistics.ts";
 import { atMost, type Row, type Section, type Target } from "./table.ts";
+import { TcpPair } from "./tcp_pair.ts";
 import type { Tool, Transfer } from "./tool.ts";
 import { Wormhole } from "./wormhole.ts";
 
@@ -44,7 +44,8 @@ async function allTools(harness: Harness, options: Options): Promise<Tool[]> {
   return [
     await P2p.create(harness, options.program),
     await Netcat.create(harness),
-    new PlainTcp(harness),
+    new TcpPair(harness, "Deno plain TCP, read and write", "plain_tcp.ts"),
+    new TcpPair(harness, "Deno TCP and ChaCha20-Poly1305, nothing else", "sealed_tcp.ts"),
     { name: "scp, aes256-gcm", transfer: (source, folder) => ssh.copy(source, folder, gcm) },
     { name: "scp, as it comes", transfer: (source, folder) => ssh.copy(source, folder, []) },
     ...(wormhole === null ? [] : [wormhole]),
