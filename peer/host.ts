@@ -2,11 +2,11 @@
 import { UsageError } from "../protocol/errors.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
 import { checkName } from "../protocol/name.ts";
-import type { DialOptions } from "./dialer.ts";
 import { configFolder } from "./folders.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
 import { KnownPeers } from "./known_peers.ts";
 import type { Output } from "./output.ts";
+import { findRelay, type Relay, type RelayFlags } from "./relay_address.ts";
 import { Trust } from "./trust.ts";
 
 /** What `main.ts` gives every command. */
@@ -52,10 +52,12 @@ export async function openHost(environment: Environment, name?: string): Promise
   return { ...environment, identity, trust, name: ownName };
 }
 
-/** What dialling needs of a host. */
-export function dialOptions(host: Host): DialOptions {
-  const { identity, name, trust, signal } = host;
-  return { identity, name, trust, signal };
+/**
+ * The relay that the user names, in flags or in the environment.
+ * @throws as `findRelay`
+ */
+export function relayOf(flags: RelayFlags): Promise<Relay | undefined> {
+  return findRelay(flags, (variable) => Deno.env.get(variable));
 }
 
 /**

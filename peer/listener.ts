@@ -60,6 +60,7 @@ export class Listener implements AsyncDisposable {
   /** Connections that are no session yet, and whether it is known what they are. */
   readonly #handshakes = new Map<Connection, "silent" | "known">();
   readonly #live = new Map<string, Session>();
+  readonly #closed = Promise.withResolvers<void>();
 
   /**
    * Begins to listen.
@@ -70,6 +71,11 @@ export class Listener implements AsyncDisposable {
     this.#clock = options.clock ?? systemClock;
     this.#sockets = openSockets(options.host, options.port);
     for (const socket of this.#sockets) this.#accept(socket);
+  }
+
+  /** Resolves when it has been closed. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
   }
 
   /** The port that is listened on. */
@@ -84,6 +90,7 @@ export class Listener implements AsyncDisposable {
 
   /** Stops listening; sessions go on. */
   close(): void {
+    this.#closed.resolve();
     for (const socket of this.#sockets.splice(0)) socket.close();
     for (const connection of this.#handshakes.keys()) connection.close();
     this.sessions.close();
@@ -94,11 +101,15 @@ export class Listener implements AsyncDisposable {
     return Promise.resolve();
   }
 
+  /** Takes a connection that came by another way than the port, as if it had come there. */
+  take(connection: Connection): void {
+    if (this.#sockets.length === 0 || this.#handshakes.size >= MAX_HANDSHAKES) connection.close();
+    else this.#serve(connection);
+  }
+
   #accept(socket: Deno.TcpListener): void {
-    acceptEach(socket, () => this.#sockets.includes(socket), (connection) => {
-      if (this.#handshakes.size >= MAX_HANDSHAKES) connection.close();
-      else this.#serve(connection);
-    }, this.#clock);
+    const open = () => this.#sockets.includes(socket);
+    acceptEach(socket, open, (connection) => this.take(connection), this.#clock);
   }
 
   /** One connection from its first byte to its session, under one deadline. */

@@ -5,17 +5,21 @@
 import { CHAT_KIND } from "../protocol/chat.ts";
 import { type ByteStream, ResetCode } from "../protocol/connection.ts";
 import { P2pError, ProtocolError, StreamResetError } from "../protocol/errors.ts";
-import { fingerprint } from "../protocol/fingerprint.ts";
 import { MAX_STREAMS } from "../protocol/limits.ts";
 import { GoodbyeCode } from "../protocol/session_frame.ts";
 import { Chat } from "../transfer/chat.ts";
 import type { Host } from "./host.ts";
-import type { Output } from "./output.ts";
 import { FILES_KIND, type Receiving } from "./receiving.ts";
-import type { Session, SessionEnd, SessionState } from "./session.ts";
+import type { Session, SessionEnd } from "./session.ts";
+import { Whereabouts, type WhereaboutsWords } from "./whereabouts.ts";
 
 /** Names that a peer may take in one visit: each is remembered, and nobody else may have it. */
 const MAX_RENAMES = 16;
+
+const WORDS: WhereaboutsWords = {
+  away: (name, reason) => `${name} is away (${reason}); waiting for the connection to come back`,
+  back: (name) => `${name} is back`,
+};
 
 /** Somebody who is here. */
 export interface Peer {
@@ -23,6 +27,8 @@ export interface Peer {
   session: Session;
   /** Undefined for somebody who came only to send files. */
   chat: Chat | undefined;
+  /** Tells of its connection. */
+  readonly whereabouts: Whereabouts;
   /**
    * Whether the arrival was told: when there is a first stream, so that what is said from then on
    * reaches them.
@@ -55,6 +61,8 @@ export class Room {
   readonly #peers = new Set<Peer>();
   /** Transfers under way, in both directions. */
   readonly #transfers = new Set<Promise<unknown>>();
+  /** Told when we have taken another name. */
+  onRenamed: ((name: string) => void) | undefined;
 
   constructor(host: Host, receiving: Receiving) {
     this.#host = host;
@@ -79,12 +87,16 @@ export class Room {
       name: session.remoteName,
       session,
       chat: undefined,
+      whereabouts: new Whereabouts(this.#host.output, session, {
+        words: WORDS,
+        name: () => peer.name,
+      }),
       here: false,
       renames: 0,
     };
     const doings: Doings = { talk: undefined, transfers: new Set(), received: false };
     this.#peers.add(peer);
-    session.onState = (state, reason) => this.#announceState(peer, state, reason);
+    session.onState = (state, reason) => peer.whereabouts.changed(state, reason);
     if (chat) this.#take(peer, doings, session.open(CHAT_KIND, "urgent"));
     for (let stream = await session.accept(); stream; stream = await session.accept()) {
       this.#take(peer, doings, stream);
@@ -106,6 +118,7 @@ export class Room {
   /** Takes another name, and tells everybody. */
   async rename(name: string): Promise<void> {
     this.#host.name = name;
+    this.onRenamed?.(name);
     await this.#tellAll((chat) => chat.rename(name));
   }
 
@@ -149,7 +162,7 @@ export class Room {
     } else if (stream.kind === FILES_KIND && doings.transfers.size < MAX_STREAMS) {
       this.#receive(peer, doings, stream);
     } else return stream.reset(ResetCode.unwanted);
-    if (!peer.here) this.#announceArrival(peer);
+    if (!peer.here) peer.whereabouts.connected();
     peer.here = true;
   }
 
@@ -195,24 +208,6 @@ export class Room {
     peer.name = name;
   }
 
-  #announceArrival(peer: Peer): void {
-    announceConnected(this.#host.output, peer.session);
-  }
-
-  #announceState(peer: Peer, state: SessionState, reason: Error | undefined): void {
-    const { output } = this.#host;
-    if (!peer.here) return;
-    if (state === "away") {
-      output.say(
-        `${peer.name} is away (${reason?.message}); waiting for the connection to come back`,
-      );
-      output.event("away", { peer: peer.name });
-    } else if (state === "connected") {
-      output.say(`${peer.name} is back`);
-      output.event("back", { peer: peer.name, path: peer.session.path });
-    }
-  }
-
   #announceDeparture(peer: Peer, end: SessionEnd): void {
     const { output } = this.#host;
     if (!peer.here) {
@@ -223,12 +218,4 @@ export class Room {
     else if (!end.byUs) output.say(`${peer.name} has left`);
     output.event("disconnected", { peer: peer.name });
   }
-}
-
-/** Tells who it is that we are connected to, and how. */
-export function announceConnected(output: Output, session: Session): void {
-  const { remoteName: peer, remote: address, path, remoteKey } = session;
-  const key = fingerprint(remoteKey);
-  output.say(`Connected to ${peer} (${address}, ${path}, encrypted, key ${key})`);
-  output.event("connected", { peer, path, address, fingerprint: key });
 }

@@ -102,6 +102,7 @@ export class Session {
   readonly #streams = new WeakMap<MuxStream, SessionStream>();
   readonly #ended = Promise.withResolvers<SessionEnd>();
   readonly #greeted = Promise.withResolvers<void>();
+  #settled = Promise.withResolvers<void>();
   #end: SessionEnd | undefined;
   #link: Link | undefined;
   /** The link before, until the other side has greeted on the present one. */
@@ -161,6 +162,14 @@ export class Session {
     return this.#remote;
   }
 
+  /**
+   * Resolves when the other side has greeted on the present connection, or that is lost: another
+   * one may take its place then.
+   */
+  get settled(): Promise<void> {
+    return this.#settled.promise;
+  }
+
   /** The last round trip measured, in milliseconds. */
   get roundTrip(): number | undefined {
     return this.#link?.roundTrip ?? this.#roundTrip;
@@ -173,6 +182,8 @@ export class Session {
   attach(connection: Connection, decoder?: SessionFrameDecoder, hello?: Hello): void {
     if (this.#end) return connection.close();
     this.#retire();
+    this.#settled.resolve();
+    this.#settled = Promise.withResolvers();
     this.#log.rewind();
     this.#pace.reset();
     this.#attachments++;
@@ -365,6 +376,7 @@ export class Session {
     this.#takeAck(hello.received);
     this.#open = true;
     this.#greeted.resolve();
+    this.#settled.resolve();
     this.wake();
   }
 
@@ -440,6 +452,7 @@ export class Session {
     this.#link = undefined;
     this.#retired?.close();
     this.#retired = undefined;
+    this.#settled.resolve();
   }
 
   /** The other side broke the protocol, or somebody on the way altered what it sent. */

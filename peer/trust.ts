@@ -12,22 +12,23 @@ export class Trust {
   }
 
   /**
-   * Checks the key of whoever answered at an address, before ours is shown.
-   * @throws {IdentityError} if another key is known there
+   * Checks the key of whoever is about to be met, before ours is shown.
+   * @param name what was asked for: an address, or a name
+   * @throws {IdentityError} if another key is known under it
    */
-  async checkAddress(address: string, key: Uint8Array): Promise<void> {
-    await this.#refuseChanged(address, key, await this.#known.check(address, key));
+  async check(name: string, key: Uint8Array): Promise<void> {
+    await this.#refuseChanged(name, key, await this.#known.check(name, key));
   }
 
   /**
    * Checks a peer's name against its key, once both are proven, and remembers what is new.
-   * @param address what was dialled, if we dialled
+   * @param asked what was asked for, if we dialled: an address, or a name
    * @throws {IdentityError} if another key is known under the name
    */
-  async admit(name: string, key: Uint8Array, address?: string): Promise<void> {
+  async admit(name: string, key: Uint8Array, asked: string = name): Promise<void> {
     await this.#refuseChanged(name, key, await this.#known.remember(name, key));
-    if (address === undefined) return;
-    await this.#refuseChanged(address, key, await this.#known.remember(address, key));
+    if (asked === name) return;
+    await this.#refuseChanged(asked, key, await this.#known.remember(asked, key));
   }
 
   async #refuseChanged(name: string, key: Uint8Array, acquaintance: Acquaintance): Promise<void> {

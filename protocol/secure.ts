@@ -109,11 +109,14 @@ async function acceptPreface(
   throw new ProtocolError(`Connection not accepted: ${reason}`);
 }
 
+/** What a peer answers who is taken for a relay. */
+export const NOT_A_RELAY = "this is a peer, not a relay";
+
 const UNKNOWN_KIND = "unknown kind of connection: this side takes sessions only";
 const REASONS: Partial<Record<Preface["word"], string>> = {
   version: "this side speaks version 1 only: both sides need the same version",
-  relay: "this is a peer, not a relay",
-  circuit: "this is a peer, not a relay",
+  relay: NOT_A_RELAY,
+  circuit: NOT_A_RELAY,
 };
 
 /** A handshake under a deadline: whatever goes wrong, or is aborted, closes the connection. */

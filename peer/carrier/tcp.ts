@@ -68,27 +68,51 @@ export class TcpConnection implements Connection {
   }
 }
 
+/** What errors say of an address that does not answer. */
+export interface Callee {
+  /** Who is there, to stand before the address: "the relay ". */
+  readonly who: string;
+  readonly hint: string;
+}
+
+const PEER: Callee = {
+  who: "",
+  hint: "Is the other side listening there? Ask for the address that its `p2p listen` prints.",
+};
+
+/** Errors about the address of a relay. */
+export const RELAY: Callee = {
+  who: "the relay ",
+  hint: "Is a relay running there? Whoever runs it starts it with: p2p relay",
+};
+
 /**
  * Connects to an address; a host name's addresses are tried as the system gives them.
  * @throws {UnreachableError} if nobody answers there, or not before the signal aborts
  */
-export async function dialTcp(address: Address, signal: AbortSignal): Promise<TcpConnection> {
-  const where = formatAddress(address);
+export async function dialTcp(
+  address: Address,
+  signal: AbortSignal,
+  callee: Callee = PEER,
+): Promise<TcpConnection> {
   try {
     const conn = await Deno.connect({ hostname: address.host, port: address.port, signal });
     return new TcpConnection(conn);
   } catch (cause) {
-    throw unreachable(where, cause, signal);
+    if (signal.aborted && !(signal.reason instanceof DOMException)) throw signal.reason;
+    const reason = signal.aborted ? "no answer" : describeNetworkError(cause);
+    throw unreachable(address, callee, reason, cause);
   }
 }
 
-function unreachable(where: string, cause: unknown, signal: AbortSignal): Error {
-  if (signal.aborted && !(signal.reason instanceof DOMException)) return signal.reason;
-  const reason = signal.aborted ? "no answer" : describeNetworkError(cause);
-  return new UnreachableError(`Could not reach ${where}: ${reason}`, {
-    hint: reason === NO_SUCH_HOST
-      ? "Check the spelling of the host's name."
-      : "Is the other side listening there? Ask for the address that its `p2p listen` prints.",
+function unreachable(
+  address: Address,
+  { who, hint }: Callee,
+  reason: string,
+  cause: unknown,
+): UnreachableError {
+  return new UnreachableError(`Could not reach ${who}${formatAddress(address)}: ${reason}`, {
+    hint: reason === NO_SUCH_HOST ? "Check the spelling of the host's name." : hint,
     cause,
   });
 }

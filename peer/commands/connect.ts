@@ -5,9 +5,10 @@ import { parseAddress } from "../../protocol/address.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
 import { takeLine } from "../chat_commands.ts";
 import { dialSession } from "../dialer.ts";
-import { dialOptions, type Environment, type Host, openHost } from "../host.ts";
+import { type Environment, type Host, openHost, relayOf } from "../host.ts";
 import { Receiving } from "../receiving.ts";
 import { Room } from "../room.ts";
+import { parseTarget, routeTo } from "../target.ts";
 import { Screen } from "../terminal/screen.ts";
 import { connectInPlain } from "./plain.ts";
 
@@ -19,10 +20,13 @@ export async function connect(
   { flags, operands }: Arguments,
   opened?: Screen,
 ): Promise<void> {
-  const address = parseAddress(operands[0]!);
+  const [operand] = operands;
+  // Plain chat knows no names, and no relays.
+  const plain = flags.plain ? parseAddress(operand!) : undefined;
+  const target = parseTarget(operand!, plain ? undefined : await relayOf(flags));
   using screen = opened ?? Screen.open({ onInterrupt: environment.interrupt });
   environment.output.screen = screen;
-  if (flags.plain) return await connectInPlain(environment, screen, address, flags);
+  if (plain) return await connectInPlain(environment, screen, plain, flags);
   const host = await openHost(environment, flags.name);
   const receiving = new Receiving(host, screen, {
     folder: flags.dir,
@@ -30,7 +34,7 @@ export async function connect(
     conflict: flags.conflict,
   });
   const room = new Room(host, receiving);
-  const session = await dialSession(address, dialOptions(host));
+  const session = await dialSession(routeTo(target, host), host);
   const visit = room.enter(session, true);
   const typed = say(host, room, screen);
   const { end } = await Promise.race([visit, typed.then(() => visit)]);

@@ -4,10 +4,12 @@ import { GoodbyeCode } from "../../protocol/session_frame.ts";
 import { DEFAULT_PORT } from "../../protocol/address.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
 import { takeLine } from "../chat_commands.ts";
-import { type Environment, type Host, openHost } from "../host.ts";
+import { type Environment, type Host, openHost, relayOf } from "../host.ts";
 import { Listener } from "../listener.ts";
 import type { Output } from "../output.ts";
 import { Receiving } from "../receiving.ts";
+import { Registration } from "../registration.ts";
+import type { Relay } from "../relay_address.ts";
 import { Room, type Visit } from "../room.ts";
 import { Screen } from "../terminal/screen.ts";
 import { describe } from "../words.ts";
@@ -26,6 +28,7 @@ export async function listen(
   environment.output.screen = screen;
   if (flags.plain) return await listenInPlain(environment, screen, flags);
   if (flags.stdout) keepStdoutPure(environment.output);
+  const relay = await relayOf(flags);
   const host = await openHost(environment, flags.name);
   const receiving = new Receiving(host, screen, {
     folder: flags.dir,
@@ -39,11 +42,52 @@ export async function listen(
     identity: host.identity,
     name: () => host.name,
     admit: (name, key) => host.trust.admit(name, key),
-    onRefused: (remote, error) => tellRefused(host.output, remote, error),
+    onRefused: (remote, error) => {
+      // Who was introduced tries all our addresses at once, and keeps one connection.
+      const tries = registration?.introduced && error.code === "unreachable";
+      if (!tries) tellRefused(host.output, remote, error);
+    },
   });
+  const room = new Room(host, receiving);
+  const registration = relay && registrationAt(relay, host, listener);
+  room.onRenamed = (name) => registration?.rename(name);
   announce(host.output, listener.addresses, { plain: false });
-  await serve(host, listener, new Room(host, receiving), screen, flags.once);
+  const registered = keepRegistered(registration, listener);
+  await serve(host, listener, room, screen, flags.once);
+  const refused = await registered;
   host.signal.throwIfAborted();
+  if (refused !== undefined) throw refused;
+}
+
+function registrationAt(relay: Relay, host: Host, listener: Listener): Registration {
+  const { name, identity, trust, output } = host;
+  return new Registration({
+    relay,
+    name,
+    identity,
+    trust,
+    output,
+    addresses: () => listener.addresses,
+    take: (connection) => listener.take(connection),
+  });
+}
+
+/**
+ * Stays registered as long as it is listened: that ends if the relay does not want us.
+ * @returns why it does not, or undefined
+ */
+async function keepRegistered(
+  registration: Registration | undefined,
+  listener: Listener,
+): Promise<unknown> {
+  if (!registration) return undefined;
+  listener.closed.then(() => registration[Symbol.asyncDispose]());
+  try {
+    return await registration.run();
+  } catch (error) {
+    listener.close();
+    return error;
+  }
 }
 
 /** Standard output is for what a peer sends, and for nothing else. */

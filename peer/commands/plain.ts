@@ -14,8 +14,16 @@ import type { Screen } from "../terminal/screen.ts";
 import { describe } from "../words.ts";
 import { announce } from "./announce.ts";
 
-/** Flags that mean nothing without names and files. */
-const USELESS = ["name", "dir", "yes", "conflict", "stdout"] as const;
+/** Flags that mean nothing without names, files and relays. */
+const USELESS = [
+  "name",
+  "dir",
+  "yes",
+  "conflict",
+  "stdout",
+  "relay",
+  "password-file",
+] as const;
 type UselessFlags = { [flag in typeof USELESS[number]]?: unknown };
 
 /**
@@ -26,7 +34,7 @@ function checkFlags(flags: UselessFlags): void {
   const useless = USELESS.find((flag) => flags[flag] !== undefined && flags[flag] !== false);
   if (useless === undefined) return;
   throw new UsageError(
-    `--${useless} does not go with --plain: plain chat has no names and no files`,
+    `--${useless} does not go with --plain: plain chat has no names, no files and no relay`,
     {
       hint: `Leave out one of the two.`,
     },

@@ -3,53 +3,76 @@ import { ResetCode } from "../../protocol/connection.ts";
 import { UnreachableError, UsageError } from "../../protocol/errors.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
 import { collectSources, type Sources } from "../../transfer/walk.ts";
-import { type Address, parseAddress } from "../../protocol/address.ts";
+import { parseAddress } from "../../protocol/address.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
 import { dialSession } from "../dialer.ts";
-import { dialOptions, type Environment, type Host, openHost } from "../host.ts";
-import { announceConnected } from "../room.ts";
+import { type Environment, type Host, openHost, relayOf } from "../host.ts";
+import type { Route } from "../route.ts";
 import { sendSources } from "../sending.ts";
 import type { Session } from "../session.ts";
+import { namedTarget, routeTo, type Target } from "../target.ts";
 import { Screen } from "../terminal/screen.ts";
+import { Whereabouts, type WhereaboutsWords } from "../whereabouts.ts";
+
+type Arguments = ParsedFlags<typeof COMMANDS.send>;
+
+const WORDS: WhereaboutsWords = {
+  away: (_name, reason) => `Lost the connection (${reason}); trying again`,
+  back: () => "Connected again, going on",
+};
 
 /** @throws as `dialSession` and `sendSources` */
 export async function send(
   environment: Environment,
-  { flags, operands }: ParsedFlags<typeof COMMANDS.send>,
+  { flags, operands }: Arguments,
 ): Promise<void> {
   const paths = [...flags.file, ...operands];
+  checkWhom(flags);
   if (paths.length === 0) {
     throw new UsageError("Nothing to send: no file was named", {
       hint: "Name files or folders with --file, or - for standard input.",
     });
   }
-  const address = parseAddress(flags.address);
+  const target = await targetOf(flags);
   const sources = await collectSources(paths, { signal: environment.signal });
   using screen = Screen.open({ input: false });
   environment.output.screen = screen;
   const host = await openHost(environment, flags.name);
-  while (!await attempt(host, address, sources));
+  const route = routeTo(target, host);
+  while (!await attempt(host, route, sources));
+}
+
+/** @throws {UsageError} unless exactly one peer is named */
+function checkWhom({ address, to }: Arguments["flags"]): void {
+  if (address !== undefined && to !== undefined) {
+    throw new UsageError("Two peers to send to: both --address and --to were given", {
+      hint: "Leave one of them out.",
+    });
+  }
+  if (address === undefined && to === undefined) {
+    throw new UsageError("Nobody to send to: no peer was named", {
+      hint: "Name the peer with --address ADDRESS, or --to NAME and a relay.",
+    });
+  }
+}
+
+async function targetOf(flags: Arguments["flags"]): Promise<Target> {
+  if (flags.to === undefined) return { address: parseAddress(flags.address!) };
+  return namedTarget(flags.to, await relayOf(flags));
 }
 
 /**
  * Sends in one session. False if the other side was started anew meanwhile: it then goes on with
  * what it has.
  */
-async function attempt(host: Host, address: Address, sources: Sources): Promise<boolean> {
-  const session = await dialSession(address, dialOptions(host));
+async function attempt(host: Host, route: Route, sources: Sources): Promise<boolean> {
+  const session = await dialSession(route, host);
   const { output, signal } = host;
   const { remoteName: peer } = session;
-  announceConnected(output, session);
   refuseStreams(session);
-  session.onState = (state, reason) => {
-    if (state === "away") {
-      output.say(`Lost the connection (${reason?.message}); trying again`);
-      output.event("away", { peer });
-    } else if (state === "connected") {
-      output.say("Connected again, going on");
-      output.event("back", { peer, path: session.path });
-    }
-  };
+  const whereabouts = new Whereabouts(output, session, { words: WORDS });
+  whereabouts.connected();
+  session.onState = (state, reason) => whereabouts.changed(state, reason);
   try {
     await sendSources(session, sources, { output, signal });
     await session.end();

@@ -8,6 +8,7 @@ import { configFolder } from "../../peer/folders.ts";
 import { loadIdentity } from "../../peer/identity.ts";
 import { KnownPeers } from "../../peer/known_peers.ts";
 import { Listener } from "../../peer/listener.ts";
+import { AddressRoute } from "../../peer/route.ts";
 import type { Session } from "../../peer/session.ts";
 import { Trust } from "../../peer/trust.ts";
 import { CHAT_KIND } from "../../protocol/chat.ts";
@@ -32,8 +33,8 @@ const sessions: Carrier = {
   },
   async connect(address) {
     const { signal } = new AbortController();
-    const options = { identity, name: "client", trust, signal };
-    const session = await dialSession(parseAddress(address), options);
+    const route = new AddressRoute(parseAddress(address), { identity, trust });
+    const session = await dialSession(route, { name: "client", signal });
     return pipeOf(session.open(CHAT_KIND, "urgent"), () => session.end());
   },
 };

@@ -140,7 +140,7 @@ Deno.test("connect shows, escaped, why a listener of another version refuses, an
 
 const CLIENTS: [what: string, said: string, answer: RegExp][] = [
   ["an initiator of another version", "p2p/9 session\n", /^p2p\/1 error .*version 1 only.*\n$/],
-  ["an initiator with an unknown word", "p2p/1 relay\n", /^p2p\/1 error unknown kind.*\n$/],
+  ["an initiator with an unknown word", "p2p/1 tunnel\n", /^p2p\/1 error unknown kind.*\n$/],
   [
     "a browser",
     "GET / HTTP/1.1\r\nHost: x\r\n\r\n",

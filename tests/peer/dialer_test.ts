@@ -2,6 +2,7 @@ import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/asse
 import { dialSession } from "../../peer/dialer.ts";
 import { KnownPeers } from "../../peer/known_peers.ts";
 import { Listener } from "../../peer/listener.ts";
+import { AddressRoute } from "../../peer/route.ts";
 import type { Session } from "../../peer/session.ts";
 import { Trust } from "../../peer/trust.ts";
 import type { ByteStream } from "../../protocol/connection.ts";
@@ -59,13 +60,9 @@ function dial(
   trust: Trust,
   options: { clock?: FakeClock; signal?: AbortSignal } = {},
 ) {
-  return dialSession({ host: "127.0.0.1", port }, {
-    identity: alice,
-    name: "alice",
-    trust,
-    signal: options.signal ?? new AbortController().signal,
-    ...options.clock ? { clock: options.clock } : {},
-  });
+  const { clock, signal = new AbortController().signal } = options;
+  const route = new AddressRoute({ host: "127.0.0.1", port }, { identity: alice, trust, clock });
+  return dialSession(route, { name: "alice", signal, clock });
 }
 
 async function bothEnd(near: Session, far: Session): Promise<void> {

@@ -21,7 +21,7 @@ Deno.test("Trust.admit() remembers name and address, and knows both again", () =
     await trust.admit("bob", keyA, "1.2.3.4:8080");
     assertEquals((await known.entries()).map((each) => each.name), ["bob", "1.2.3.4:8080"]);
     await trust.admit("bob", keyA, "1.2.3.4:8080");
-    await trust.checkAddress("1.2.3.4:8080", keyA);
+    await trust.check("1.2.3.4:8080", keyA);
     assertEquals((await known.entries()).length, 2);
   }));
 
@@ -33,11 +33,11 @@ Deno.test("Trust.admit() refuses another key under a known name, and writes noth
     assertEquals((await known.entries()).map((each) => each.key), [keyA]);
   }));
 
-Deno.test("Trust.checkAddress() refuses another key at a known address, and takes any at a new one", () =>
+Deno.test("Trust.check() refuses another key at a known address, and takes any at a new one", () =>
   withTrust(async (trust, known) => {
     await trust.admit("bob", keyA, "1.2.3.4:8080");
-    await trust.checkAddress("1.2.3.4:8081", keyB);
-    await assertRejects(() => trust.checkAddress("1.2.3.4:8080", keyB), IdentityError);
+    await trust.check("1.2.3.4:8081", keyB);
+    await assertRejects(() => trust.check("1.2.3.4:8080", keyB), IdentityError);
     assertEquals((await known.entries()).length, 2);
   }));
 

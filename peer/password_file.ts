@@ -1,0 +1,26 @@
+import { FileError, UsageError } from "../protocol/errors.ts";
+
+/**
+ * The password of a relay: the first line of a file, without the spaces around it.
+ * @throws {FileError} if the file cannot be read
+ * @throws {UsageError} if there is nothing on its first line
+ */
+export async function readPasswordFile(path: string): Promise<string> {
+  const password = (await readText(path)).split("\n", 1)[0]!.trim();
+  if (password !== "") return password;
+  throw new UsageError(`Password not usable: the first line of ${path} is empty`, {
+    hint: "Write the relay's password there, on the first line.",
+  });
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (cause) {
+    const state = cause instanceof Error ? cause.message : String(cause);
+    throw new FileError(`Password not read: ${path}: ${state}`, {
+      hint: "--password-file names a file that you can read.",
+      cause,
+    });
+  }
+}

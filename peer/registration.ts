@@ -1,0 +1,254 @@
+/**
+ * Being found by name: registers at a relay, stays registered however often the relay goes, and
+ * opens our end of a circuit for everybody who asks for us. Sessions do not depend on it.
+ *
+ *     trying ──registered──▶ held ──lost──▶ trying (with patience)
+ *       │ refused at the first try            held ──replaced──▶ over
+ *       └──────────▶ over
+ */
+import { type Address, formatAddress, isLoopback, parseIpAddress } from "../protocol/address.ts";
+import { type Clock, sleep } from "../protocol/clock.ts";
+import type { Connection } from "../protocol/connection.ts";
+import { P2pError, UnreachableError } from "../protocol/errors.ts";
+import { CIRCUIT_WAIT_MS, DIAL_TIMEOUT_MS, TOKEN_LIFE_MS } from "../protocol/limits.ts";
+import type { KeyPair } from "../protocol/noise.ts";
+import type { PeerInfo } from "../protocol/rendezvous.ts";
+import { Backoff } from "./backoff.ts";
+import { dialCircuit } from "./carrier/circuit.ts";
+import { systemClock } from "./clock.ts";
+import type { Dial } from "./dial_secure.ts";
+import type { Output } from "./output.ts";
+import { formatRelay, type Relay } from "./relay_address.ts";
+import { RelayClient } from "./relay_client.ts";
+import { RelayRefusal } from "./relay_refusal.ts";
+import { shellWord } from "./shell_word.ts";
+import type { Trust } from "./trust.ts";
+
+/** Circuits that wait for their other end at once: who asks for us cannot make us hold more. */
+const MAX_OPENING = 32;
+
+export interface RegistrationOptions {
+  relay: Relay;
+  /** The name to be found by. */
+  name: string;
+  identity: KeyPair;
+  trust: Trust;
+  /** Where we listen. */
+  addresses: () => Address[];
+  /** Takes our end of a circuit, when the other is there. */
+  take: (connection: Connection) => void;
+  output: Pick<Output, "say" | "warn" | "event">;
+  clock?: Clock | undefined;
+  /** How the relay is reached. Default: over TCP. */
+  dial?: Dial | undefined;
+  random?: () => number;
+}
+
+export class Registration implements AsyncDisposable {
+  readonly #options: RegistrationOptions;
+  readonly #clock: Clock;
+  readonly #relay: string;
+  readonly #backoff: Backoff;
+  readonly #closing = new AbortController();
+  #name: string;
+  #client: RelayClient | undefined;
+  /** Whether a try has ended, however it did. */
+  #tried = false;
+  /** Whether it was told how to reach us under our name. */
+  #registered = false;
+  /** The sort of trouble that was told last, until all is well again. */
+  #told: string | undefined;
+  #opening = 0;
+  #introducedAt = -Infinity;
+  #running: Promise<void> | undefined;
+
+  constructor(options: RegistrationOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#relay = formatRelay(options.relay);
+    this.#backoff = new Backoff(this.#clock, options.random);
+    this.#name = options.name;
+  }
+
+  /**
+   * Registers, and stays registered until it is closed or another takes its place.
+   * @throws {P2pError} if the first try shows that no other would do better: the name or password
+   *   is refused, the relay has another key, or is none
+   */
+  run(): Promise<void> {
+    this.#running ??= this.#run();
+    return this.#running;
+  }
+
+  /** Whether somebody was introduced a short time ago, and may still try our addresses. */
+  get introduced(): boolean {
+    return this.#clock.now() - this.#introducedAt < TOKEN_LIFE_MS;
+  }
+
+  /** Takes another name; if that is refused, the one before stays. */
+  async rename(name: string): Promise<void> {
+    const client = this.#client;
+    const before = this.#name;
+    this.#name = name;
+    // Without the relay there is nobody to ask: the next registration is under this name.
+    if (!client) return;
+    try {
+      await client.register(name, this.#candidates(await client.welcome));
+      this.#registered = false;
+      this.#tellRegistered();
+    } catch (error) {
+      if (!(error instanceof RelayRefusal)) return;
+      this.#name = before;
+      this.#options.output.warn(`Still ${before} at the relay: ${error.message}`);
+    }
+  }
+
+  /** Leaves the relay: the name is free at once. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort(new UnreachableError("Registration ended"));
+    await this.#client?.leave();
+    await this.#running?.catch(() => {});
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      try {
+        await this.#hold();
+      } catch (error) {
+        if (signal.aborted) return;
+        if (this.#isOver(error)) return;
+        await sleep(this.#clock, this.#backoff.next(), signal).catch(() => {});
+      }
+    }
+  }
+
+  /** One control session, from its beginning to its end. */
+  async #hold(): Promise<never> {
+    const { relay, identity, trust, dial } = this.#options;
+    const { signal } = this.#closing;
+    const client = await RelayClient.connect({
+      relay,
+      identity,
+      trust,
+      dial,
+      signal,
+      clock: this.#clock,
+    });
+    try {
+      await client.register(this.#name, this.#candidates(await client.welcome));
+      this.#client = client;
+      this.#backoff.succeeded();
+      this.#tellRegistered();
+      for await (const introduction of client.introductions) this.#meet(introduction);
+      throw await client.ended;
+    } finally {
+      this.#client = undefined;
+      await client.leave();
+    }
+  }
+
+  /** Where we take connections; the relay tells under which address others see us. */
+  #candidates(seen: string): string[] {
+    const addresses = this.#options.addresses();
+    const [first] = addresses;
+    const outside = parseIpAddress(seen);
+    if (first && outside && !addresses.every(({ host }) => isLoopback(host))) {
+      addresses.push({ host: outside.host, port: first.port });
+    }
+    return [...new Set(addresses.map(formatAddress))];
+  }
+
+  /** Opens our end of a circuit. Whoever asked needs it only if no other way is faster. */
+  async #meet({ circuit: token }: PeerInfo): Promise<void> {
+    this.#introducedAt = this.#clock.now();
+    if (!token || this.#opening >= MAX_OPENING) return;
+    this.#opening++;
+    const given = new AbortController();
+    const signal = AbortSignal.any([this.#closing.signal, given.signal]);
+    const late = () => given.abort(new UnreachableError("Circuit not opened: nobody came"));
+    const cancel = this.#clock.after(DIAL_TIMEOUT_MS + CIRCUIT_WAIT_MS, late);
+    try {
+      await this.#open(token, signal);
+    } catch (error) {
+      // Who asked has come by another way, or says itself what went wrong.
+      if (!(error instanceof P2pError)) throw error;
+    } finally {
+      cancel();
+      this.#opening--;
+    }
+  }
+
+  async #open(token: Uint8Array, signal: AbortSignal): Promise<void> {
+    const { relay, take, dial } = this.#options;
+    const circuit = await dialCircuit(relay.address, token, signal, dial);
+    const close = () => circuit.close();
+    signal.addEventListener("abort", close);
+    try {
+      await circuit.join();
+      take(circuit);
+    } catch (error) {
+      circuit.close();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", close);
+    }
+  }
+
+  #tellRegistered(): void {
+    const { output } = this.#options;
+    const [name, relay] = [this.#name, this.#relay];
+    output.say(`Registered as ${name} at the relay ${relay}${this.#registered ? " again" : ""}`);
+    if (!this.#registered) output.say("Anywhere, run:", `  ${connectCommand(name, relay)}`);
+    output.event("registered", { name, relay });
+    this.#tried = this.#registered = true;
+    this.#told = undefined;
+  }
+
+  /**
+   * Tells what went wrong, once.
+   * @returns whether there is nothing left to try
+   * @throws the error if it is the user's to mend
+   */
+  #isOver(error: unknown): boolean {
+    if (!(error instanceof P2pError)) throw error;
+    const first = !this.#tried;
+    this.#tried = true;
+    if (first && !mayPass(error)) throw error;
+    const { output } = this.#options;
+    if (error instanceof RelayRefusal && error.replaced) {
+      output.warn(
+        `No more registered as ${this.#name} at the relay ${this.#relay}: ` +
+          "another p2p with this key has taken its place",
+      );
+      return true;
+    }
+    const sort = `${error.code} ${mayPass(error)}`;
+    if (sort !== this.#told) this.#tellTrouble(error);
+    this.#told = sort;
+    return false;
+  }
+
+  /** What can be tried is told where waiting alone does not help. */
+  #tellTrouble(error: P2pError): void {
+    const goal = this.#registered ? "back" : "registered";
+    const hint = mayPass(error) || error.hint === undefined ? [] : [error.hint];
+    this.#options.output.warn(
+      `${error.message}; trying again until ${this.#name} is ${goal} there`,
+      ...hint,
+    );
+  }
+}
+
+/** Whether the same may succeed later: the relay is away, full, or about to end. */
+function mayPass(error: P2pError): boolean {
+  if (error instanceof RelayRefusal) return !error.lasts;
+  return error.code === "unreachable" || error.code === "refused";
+}
+
+/** What to run on the other machine. */
+function connectCommand(name: string, relay: string): string {
+  const word = shellWord(name);
+  if (name.startsWith("-")) return `p2p connect --relay ${relay} -- ${word}`;
+  return `p2p connect ${word} --relay ${relay}`;
+}

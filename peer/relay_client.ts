@@ -1,0 +1,352 @@
+/**
+ * A control session with a relay: registers a name, asks for others, is told who asks for us.
+ * protocol/README.md, section 10.
+ */
+import { encodeText, equalBytes } from "../protocol/bytes.ts";
+import type { Clock } from "../protocol/clock.ts";
+import {
+  IdentityError,
+  type P2pError,
+  ProtocolError,
+  RefusedError,
+  UnreachableError,
+} from "../protocol/errors.ts";
+import { fingerprint } from "../protocol/fingerprint.ts";
+import { ReceiveBuffer } from "../protocol/framing.ts";
+import {
+  GOODBYE_TIMEOUT_MS,
+  MAX_CANDIDATES,
+  MAX_RENDEZVOUS_BYTES,
+  RELAY_DEAD_MS,
+  RELAY_PING_MS,
+} from "../protocol/limits.ts";
+import type { KeyPair } from "../protocol/noise.ts";
+import { RELAY_PREFACE } from "../protocol/preface.ts";
+import {
+  decodeRendezvous,
+  encodeRendezvous,
+  type PeerInfo,
+  type RendezvousMessage,
+} from "../protocol/rendezvous.ts";
+import { NOT_A_RELAY, type SecureConnection } from "../protocol/secure.ts";
+import { AsyncQueue } from "./async_queue.ts";
+import { dialRelay } from "./carrier/circuit.ts";
+import { systemClock } from "./clock.ts";
+import { type Dial, dialSecure } from "./dial_secure.ts";
+import { lowerFirst } from "./lower_first.ts";
+import { formatRelay, type Relay } from "./relay_address.ts";
+import { RelayRefusal } from "./relay_refusal.ts";
+import type { Trust } from "./trust.ts";
+
+/** Milliseconds that the relay may take for an answer. */
+const ANSWER_TIMEOUT_MS = 10_000;
+/** Bytes read at once: most messages are smaller. */
+const READ_BYTES = 1_024;
+const NEWLINE = encodeText("\n");
+
+export interface RelayClientOptions {
+  relay: Relay;
+  identity: KeyPair;
+  trust: Trust;
+  /** Ends the session, with a goodbye. */
+  signal: AbortSignal;
+  clock?: Clock | undefined;
+  /** How the relay is reached. Default: over TCP. */
+  dial?: Dial | undefined;
+}
+
+/** What was asked and is not answered yet. */
+interface Question {
+  readonly about: "register" | "connect";
+  /** The name that is to be ours, or whom we ask for. */
+  readonly name: string;
+  readonly answer: PromiseWithResolvers<PeerInfo | undefined>;
+  readonly cancelTimeout: () => void;
+}
+
+export class RelayClient implements AsyncDisposable {
+  /** Those who want to reach us, as they come; ends with the session. */
+  readonly introductions = new AsyncQueue<PeerInfo>();
+  /** The IP address and port at which the relay sees us. */
+  readonly welcome: Promise<string>;
+  /** Settles with the reason when the session is over; never rejects. */
+  readonly ended: Promise<Error>;
+  /** The relay's own IP address and port, as it was reached. */
+  readonly remote: string;
+  readonly #secure: SecureConnection;
+  readonly #clock: Clock;
+  readonly #relay: string;
+  readonly #welcome = Promise.withResolvers<string>();
+  readonly #ended = Promise.withResolvers<Error>();
+  readonly #received = new ReceiveBuffer(READ_BYTES);
+  #questions: Question[] = [];
+  /** The write under way, and those behind it. */
+  #written: Promise<void> = Promise.resolve();
+  #lastHeard: number;
+  #lastSaid: number;
+  #left: Promise<void> | undefined;
+  #end: Error | undefined;
+  #cancelKeepAlive: () => void = () => {};
+  readonly #cancelWelcome: () => void;
+  readonly #forgetSignal: () => void;
+
+  private constructor(secure: SecureConnection, options: RelayClientOptions) {
+    this.#secure = secure;
+    this.#clock = options.clock ?? systemClock;
+    this.#relay = formatRelay(options.relay);
+    this.remote = secure.remote;
+    this.welcome = this.#welcome.promise;
+    this.welcome.catch(() => {});
+    this.ended = this.#ended.promise;
+    this.#lastHeard = this.#lastSaid = this.#clock.now();
+    this.#cancelWelcome = this.#answerTimeout();
+    this.#forgetSignal = this.#heed(options.signal);
+    this.#say({ type: "Hello", password: options.relay.password });
+    this.#keepAlive();
+    this.#receiveLoop();
+  }
+
+  /**
+   * Begins a session, once the relay has proven the key that is known of it.
+   * @throws {UnreachableError} if no relay answers
+   * @throws {IdentityError} if its key is not the one that is known, or that was given
+   * @throws {ProtocolError} if what answers is no relay
+   */
+  static async connect(options: RelayClientOptions): Promise<RelayClient> {
+    const { relay, trust, dial = dialRelay } = options;
+    const where = formatRelay(relay);
+    const secure = await dialSecure(relay.address, {
+      ...options,
+      dial,
+      preface: RELAY_PREFACE,
+      checkKey: (key) => checkRelayKey(relay, key, trust),
+      hint: "Is that the address of a relay of the same version? Check it, and the port.",
+    }).catch((error) => {
+      throw isPeer(error) ? peerThere(where, error) : error;
+    });
+    try {
+      if (!relay.key) await trust.admit(where, secure.remoteKey);
+      options.signal.throwIfAborted();
+    } catch (error) {
+      secure.close();
+      throw error;
+    }
+    return new RelayClient(secure, options);
+  }
+
+  /**
+   * Takes a name, instead of the one before.
+   * @param candidates IP addresses and ports at which we take connections, best first
+   * @throws {RelayRefusal} if we may not have it; what was ours stays ours
+   */
+  async register(username: string, candidates: readonly string[]): Promise<void> {
+    await this.#ask("register", username, {
+      type: "Register",
+      username,
+      candidates: candidates.slice(0, MAX_CANDIDATES),
+    });
+  }
+
+  /**
+   * Asks for somebody, who is told of it.
+   * @param username what we are called
+   * @throws {UnreachableError} if nobody holds that name
+   * @throws {RefusedError} if they are asked for by too many, or the relay does not want to
+   */
+  async introduce(targetUsername: string, username: string): Promise<PeerInfo> {
+    const message = { targetUsername, username, candidates: [] };
+    return (await this.#ask("connect", targetUsername, { type: "Connect", ...message }))!;
+  }
+
+  /** Says goodbye: our name is free at once, and circuits that nobody used are dropped. */
+  leave(): Promise<void> {
+    return this.#leave(new UnreachableError(`Not connected to the relay ${this.#relay} any more`));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.leave();
+  }
+
+  #leave(reason: unknown): Promise<void> {
+    this.#left ??= this.#sayGoodbye().then(() => this.#fail(reason));
+    return this.#left;
+  }
+
+  async #sayGoodbye(): Promise<void> {
+    if (this.#end) return;
+    this.#say({ type: "SessionFinished" });
+    this.#say({ type: "Goodbye" });
+    const late = Promise.withResolvers<void>();
+    const cancel = this.#clock.after(GOODBYE_TIMEOUT_MS, late.resolve);
+    await Promise.race([this.#written, late.promise]);
+    cancel();
+  }
+
+  #ask(
+    about: Question["about"],
+    name: string,
+    message: RendezvousMessage,
+  ): Promise<PeerInfo | undefined> {
+    if (this.#end) return Promise.reject(this.#end);
+    const answer = Promise.withResolvers<PeerInfo | undefined>();
+    this.#questions.push({ about, name, answer, cancelTimeout: this.#answerTimeout() });
+    this.#say(message);
+    return answer.promise;
+  }
+
+  /** Answers come in order: where one is missing, no other can be told apart any more. */
+  #answerTimeout(): () => void {
+    return this.#clock.after(ANSWER_TIMEOUT_MS, () => {
+      this.#fail(new UnreachableError(`Lost the relay ${this.#relay}: it does not answer`));
+    });
+  }
+
+  #heed(signal: AbortSignal): () => void {
+    const abort = () => void this.#leave(signal.reason);
+    signal.addEventListener("abort", abort);
+    return () => signal.removeEventListener("abort", abort);
+  }
+
+  #say(message: RendezvousMessage): void {
+    if (this.#end) return;
+    this.#lastSaid = this.#clock.now();
+    const line = encodeRendezvous(message);
+    this.#written = this.#written
+      .then(() => this.#secure.write(line, NEWLINE))
+      .catch((error) => this.#fail(error));
+  }
+
+  #keepAlive(): void {
+    const now = this.#clock.now();
+    if (now - this.#lastHeard >= RELAY_DEAD_MS) {
+      const seconds = RELAY_DEAD_MS / 1_000;
+      return this.#fail(
+        new UnreachableError(`Lost the relay ${this.#relay}: no sign of life for ${seconds} s`),
+      );
+    }
+    if (now - this.#lastSaid >= RELAY_PING_MS) this.#say({ type: "Ping" });
+    const next = Math.min(this.#lastSaid + RELAY_PING_MS, this.#lastHeard + RELAY_DEAD_MS);
+    this.#cancelKeepAlive = this.#clock.after(next - now, () => this.#keepAlive());
+  }
+
+  async #receiveLoop(): Promise<void> {
+    try {
+      while (!this.#end) {
+        const line = this.#received.takeLine(MAX_RENDEZVOUS_BYTES);
+        if (line) {
+          this.#take(decodeRendezvous(line));
+          continue;
+        }
+        const bytes = await this.#secure.read(this.#received.space());
+        if (bytes === null) throw new UnreachableError("it closed the connection");
+        this.#received.filled(bytes.length);
+      }
+    } catch (error) {
+      this.#fail(this.#lost(error));
+    }
+  }
+
+  #take(message: RendezvousMessage | undefined): void {
+    this.#lastHeard = this.#clock.now();
+    switch (message?.type) {
+      case "Welcome":
+        this.#cancelWelcome();
+        return this.#welcome.resolve(message.address);
+      case "RegisterAck":
+        return this.#answered("register").answer.resolve(undefined);
+      case "PeerInfo":
+        if (message.initiator === false) return this.introductions.push(message);
+        return this.#answered("connect").answer.resolve(message);
+      case "TargetNotFound":
+      case "TargetBusy": {
+        const { answer, name } = this.#answered("connect");
+        return answer.reject(this.#notThere(name, message.type));
+      }
+      case "Refused":
+        return this.#refused(message.code, message.text);
+      case "Ping":
+        return this.#say({ type: "Pong" });
+      case "Goodbye":
+        throw new UnreachableError("it has said goodbye");
+    }
+  }
+
+  /** The question that this answers: the oldest one. */
+  #answered(about: Question["about"]): Question {
+    const [question] = this.#questions;
+    if (question?.about !== about) {
+      throw new ProtocolError("it answered what was not asked");
+    }
+    this.#questions.shift();
+    question.cancelTimeout();
+    return question;
+  }
+
+  #refused(code: string, text: string): void {
+    const [question] = this.#questions;
+    const name = question?.about === "register" ? question.name : undefined;
+    const refusal = new RelayRefusal({ code, text }, this.#relay, name);
+    if (refusal.ends) return this.#fail(refusal);
+    if (question) this.#answered(question.about).answer.reject(refusal);
+  }
+
+  #notThere(name: string, message: "TargetNotFound" | "TargetBusy"): Error {
+    const where = `the relay ${this.#relay}`;
+    if (message === "TargetBusy") {
+      return new RefusedError(`${name} is busy at ${where}: too many ask for them`, {
+        hint: "Try again in a moment.",
+      });
+    }
+    return new UnreachableError(`Nobody is called ${name} at ${where}`, {
+      hint: "Check the spelling. The other side is there as long as it runs p2p listen with " +
+        `--relay ${this.#relay} and that --name.`,
+    });
+  }
+
+  #lost(error: unknown): unknown {
+    if (!(error instanceof UnreachableError || error instanceof ProtocolError)) return error;
+    const Kind = error instanceof ProtocolError ? ProtocolError : UnreachableError;
+    const why = lowerFirst(error.message);
+    return new Kind(`Lost the relay ${this.#relay}: ${why}`, { cause: error });
+  }
+
+  #fail(reason: unknown): void {
+    if (this.#end) return;
+    const error = reason instanceof Error ? reason : new UnreachableError(String(reason));
+    this.#end = error;
+    this.#cancelKeepAlive();
+    this.#cancelWelcome();
+    this.#forgetSignal();
+    this.#secure.close();
+    this.#welcome.reject(error);
+    for (const { answer, cancelTimeout } of this.#questions.splice(0)) {
+      cancelTimeout();
+      answer.reject(error);
+    }
+    this.introductions.close();
+    this.#ended.resolve(error);
+  }
+}
+
+/** A key that was given with the address is the one; else the one that was first seen there. */
+async function checkRelayKey(relay: Relay, key: Uint8Array, trust: Trust): Promise<void> {
+  const where = formatRelay(relay);
+  if (!relay.key) return await trust.check(where, key);
+  if (equalBytes(relay.key, key)) return;
+  const [wanted, seen] = [fingerprint(relay.key), fingerprint(key)];
+  throw new IdentityError(
+    `Relay refused: ${where} has another key than the one behind # (${wanted}, it has ${seen})`,
+    { hint: "Ask whoever runs it for the address that its `p2p relay` prints." },
+  );
+}
+
+function isPeer(error: unknown): boolean {
+  return error instanceof RefusedError && error.message.endsWith(NOT_A_RELAY);
+}
+
+function peerThere(where: string, cause: unknown): P2pError {
+  return new ProtocolError(`No relay at ${where}: a peer listens there`, {
+    hint: `To talk to that peer: p2p connect ${where}. A relay is started with: p2p relay`,
+    cause,
+  });
+}

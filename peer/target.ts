@@ -1,0 +1,55 @@
+/** Whom a command is for: an address, or a name at a relay. */
+import { type Address, parseAddress } from "../protocol/address.ts";
+import { UsageError } from "../protocol/errors.ts";
+import { checkName } from "../protocol/name.ts";
+import type { Host } from "./host.ts";
+import { NameRoute } from "./name_route.ts";
+import type { Relay } from "./relay_address.ts";
+import { AddressRoute, type Route } from "./route.ts";
+
+export type Target =
+  | { readonly address: Address }
+  | { readonly name: string; readonly relay: Relay };
+
+/** What can only be meant as an address, however wrong it is. */
+const ADDRESS_LIKE = /:\d*$|^[\d.]+$|^\[/;
+
+/**
+ * Reads the operand of `connect`: an address, or where there is a relay a name.
+ * @throws {UsageError} if it is neither, or a name without a relay
+ */
+export function parseTarget(text: string, relay: Relay | undefined): Target {
+  if (ADDRESS_LIKE.test(text)) return { address: parseAddress(text) };
+  if (relay) return namedTarget(text, relay);
+  if (checkName(text).problem === undefined && !text.includes("/")) throw noRelay(text);
+  return { address: parseAddress(text) };
+}
+
+/**
+ * Somebody by name.
+ * @throws {UsageError} if nobody can be called that, or there is no relay
+ */
+export function namedTarget(text: string, relay: Relay | undefined): Target {
+  const { name, problem } = checkName(text);
+  if (name === undefined) {
+    throw new UsageError(`Nobody is called ${JSON.stringify(text)}: ${problem}`, {
+      hint: "It is the name that the other side goes by at the relay.",
+    });
+  }
+  if (!relay) throw noRelay(name);
+  return { name, relay };
+}
+
+function noRelay(name: string): UsageError {
+  return new UsageError(`No relay to find ${name} at: a name is known at a relay only`, {
+    hint: "Name the relay with --relay HOST:PORT or P2P_RELAY, or write an address: 1.2.3.4:8080",
+  });
+}
+
+/** The way to a target. */
+export function routeTo(target: Target, host: Host): Route {
+  if ("address" in target) return new AddressRoute(target.address, host);
+  const say = (line: string) => host.output.say(line);
+  const { identity, trust, name: ownName } = host;
+  return new NameRoute(target.name, { identity, trust, ownName, say, relay: target.relay });
+}

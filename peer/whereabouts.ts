@@ -1,0 +1,78 @@
+/**
+ * What is told of a peer's connection: that it is there, and how its bytes travel; that it is lost,
+ * back, or takes another path.
+ */
+import type { Path } from "../protocol/connection.ts";
+import { fingerprint } from "../protocol/fingerprint.ts";
+import type { Output } from "./output.ts";
+import type { Session, SessionState } from "./session.ts";
+
+/** How it is put to people that a connection is lost, and back. */
+export interface WhereaboutsWords {
+  away: (name: string, reason: string | undefined) => string;
+  back: (name: string) => string;
+}
+
+export class Whereabouts {
+  readonly #output: Output;
+  readonly #session: Session;
+  readonly #words: WhereaboutsWords;
+  /** What the peer is called now. */
+  readonly #name: () => string;
+  #away = false;
+  /** The path that was told last. */
+  #path: Path | undefined;
+
+  constructor(
+    output: Output,
+    session: Session,
+    options: { words: WhereaboutsWords; name?: () => string },
+  ) {
+    this.#output = output;
+    this.#session = session;
+    this.#words = options.words;
+    this.#name = options.name ?? (() => session.remoteName);
+  }
+
+  /** Tells who it is that we are connected to, and how. */
+  connected(): void {
+    const { remoteName: peer, path, remote: address, remoteKey } = this.#session;
+    const key = fingerprint(remoteKey);
+    this.#output.say(`Connected to ${peer} (${this.#way}, encrypted, key ${key})`);
+    this.#output.event("connected", { peer, path, address, fingerprint: key });
+    this.#path = path;
+  }
+
+  /** Tells of a change of the session's state, once the peer has been told of. */
+  changed(state: SessionState, reason: Error | undefined): void {
+    if (this.#path === undefined) return;
+    if (state === "away") this.#lost(reason);
+    else if (state === "connected") this.#found();
+  }
+
+  #lost(reason: Error | undefined): void {
+    this.#away = true;
+    this.#output.say(this.#words.away(this.#name(), reason?.message));
+    this.#output.event("away", { peer: this.#name() });
+  }
+
+  #found(): void {
+    const { path } = this.#session;
+    const peer = this.#name();
+    if (this.#away) {
+      this.#output.say(this.#words.back(peer));
+      this.#output.event("back", { peer, path });
+    }
+    this.#away = false;
+    if (path === this.#path) return;
+    this.#path = path;
+    this.#output.say(`The way to ${peer} is now ${this.#way}`);
+    this.#output.event("path", { peer, path });
+  }
+
+  /** Address and path: "192.168.1.20:8080, lan", "through relay host.example:8080, relayed". */
+  get #way(): string {
+    const { path, remote } = this.#session;
+    return `${path === "relayed" ? "through " : ""}${remote}, ${path}`;
+  }
+}
