@@ -73,7 +73,7 @@ export class Circuits {
 
   constructor(context: RelayContext) {
     this.#context = context;
-    context.draining.addEventListener("abort", () => this.#dropAll(), { once: true });
+    context.draining.addEventListener("abort", () => this.close(), { once: true });
   }
 
   /** Makes the tokens of an introduction; undefined if the target is asked for by too many. */
@@ -127,6 +127,13 @@ export class Circuits {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#onOver = resolve;
     await promise;
+  }
+
+  /** Drops all introductions. Ends that are joined stay so. */
+  close(): void {
+    for (const introduction of new Set(this.#byToken.values())) {
+      this.#drop(introduction, REFUSAL_TEXTS.Draining);
+    }
   }
 
   #isBusy(asker: Party, target: Party): boolean {
@@ -217,12 +224,6 @@ export class Circuits {
     this.#remove(introduction);
     const { waiting } = introduction;
     waiting?.done.resolve(this.#turnAway(waiting.end, why));
-  }
-
-  #dropAll(): void {
-    for (const introduction of new Set(this.#byToken.values())) {
-      this.#drop(introduction, REFUSAL_TEXTS.Draining);
-    }
   }
 
   /** Called before tokens are looked at, so that no timer is needed for each. */

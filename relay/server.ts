@@ -103,6 +103,7 @@ export class RelayServer implements AsyncDisposable {
   async close(): Promise<void> {
     this.#port.close();
     for (const connection of this.#open.keys()) connection.close();
+    this.#circuits.close();
     await Promise.all([...this.#open.values(), this.#datagrams]);
   }
 

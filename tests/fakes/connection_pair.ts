@@ -14,6 +14,8 @@ export interface ConnectionPairOptions {
   bufferBytes?: number;
   /** Cuts what is read: how many of the bytes at hand, at least one, a read gets at the most. */
   chunk?: (atHand: number) => number;
+  /** What each is shown of the other. Default: "memory:1" and "memory:2". */
+  remotes?: [string, string];
   /** A slow line: how many bytes arrive in each direction per second, on this clock. */
   slow?: { bytesPerSecond: number; clock: Clock };
 }
@@ -34,10 +36,8 @@ export function connectionPair(
 ): [MemoryConnection, MemoryConnection] {
   const there = new Pipe(options);
   const back = new Pipe(options);
-  return [
-    new MemoryConnection(there, back, "memory:1"),
-    new MemoryConnection(back, there, "memory:2"),
-  ];
+  const [first, second] = options.remotes ?? ["memory:1", "memory:2"];
+  return [new MemoryConnection(there, back, first), new MemoryConnection(back, there, second)];
 }
 
 export class MemoryConnection implements Connection {

@@ -3,6 +3,8 @@ import { parseAddress } from "../../protocol/address.ts";
 import { dialTcp } from "../../peer/carrier/tcp.ts";
 import { systemClock } from "../../peer/clock.ts";
 import { encodeText } from "../../protocol/bytes.ts";
+import type { Clock } from "../../protocol/clock.ts";
+import type { Connection } from "../../protocol/connection.ts";
 import { ReceiveBuffer } from "../../protocol/framing.ts";
 import { MAX_RENDEZVOUS_BYTES } from "../../protocol/limits.ts";
 import { generateKeyPair, type KeyPair } from "../../protocol/noise.ts";
@@ -21,6 +23,7 @@ export interface ControlClientOptions {
   identity?: KeyPair;
   /** What is said first. Default: a Hello. */
   hello?: RendezvousMessage | null;
+  clock?: Clock;
 }
 
 export class ControlClient implements Disposable {
@@ -34,14 +37,20 @@ export class ControlClient implements Disposable {
   /** Connects, and says Hello. The Welcome is left to be received. */
   static async connect(
     relay: string,
-    { identity = generateKeyPair(), hello = { type: "Hello" } }: ControlClientOptions = {},
+    options: ControlClientOptions = {},
   ): Promise<ControlClient> {
     const tcp = await dialTcp(parseAddress(relay), new AbortController().signal);
-    const secure = await secureInitiator(tcp, {
-      identity,
-      preface: RELAY_PREFACE,
-      clock: systemClock,
-    });
+    return await ControlClient.over(tcp, options);
+  }
+
+  /** The same over a connection that is there. */
+  static async over(
+    connection: Connection,
+    options: ControlClientOptions = {},
+  ): Promise<ControlClient> {
+    const { identity = generateKeyPair(), hello = { type: "Hello" }, clock = systemClock } =
+      options;
+    const secure = await secureInitiator(connection, { identity, preface: RELAY_PREFACE, clock });
     const client = new ControlClient(secure);
     if (hello) await client.send(hello);
     return client;
@@ -54,10 +63,15 @@ export class ControlClient implements Disposable {
     options: ControlClientOptions = {},
   ): Promise<ControlClient> {
     const client = await ControlClient.connect(relay, options);
-    await client.send({ type: "Register", username });
-    await client.until("Welcome");
-    await client.until("RegisterAck");
+    await client.register(username);
     return client;
+  }
+
+  /** Takes the Welcome, and registers. */
+  async register(username: string): Promise<void> {
+    await this.send({ type: "Register", username });
+    await this.until("Welcome");
+    await this.until("RegisterAck");
   }
 
   /** The relay's key. */
