@@ -1,0 +1,291 @@
+import { assert, assertEquals } from "@std/assert";
+import { concatBytes, encodeText } from "../../protocol/bytes.ts";
+import { fingerprint } from "../../protocol/fingerprint.ts";
+import { NAME_GRACE_MS, RELAY_DEAD_MS } from "../../protocol/limits.ts";
+import { generateKeyPair } from "../../protocol/noise.ts";
+import type { PeerInfo, RendezvousMessage } from "../../protocol/rendezvous.ts";
+import { settled } from "../fakes/clock.ts";
+import type { ControlClient } from "../fakes/control_client.ts";
+import { RelayRig } from "../fakes/relay_rig.ts";
+
+const alicesKey = generateKeyPair();
+
+/** That the relay refuses with this code, and closes. */
+async function assertDismissed(client: ControlClient, code: string): Promise<void> {
+  assertEquals((await client.until("Refused")).code, code);
+  assertEquals(await client.receive(), null);
+  client.close();
+}
+
+/** An introduction without its token. */
+function withoutToken({ circuit: _token, ...rest }: PeerInfo): Omit<PeerInfo, "circuit"> {
+  return rest;
+}
+
+Deno.test("A client is told where it is seen", async () => {
+  await using rig = new RelayRig();
+  using client = await rig.connect({ from: "[2001:db8::7]:5000" });
+  assertEquals((await client.until("Welcome")).address, "[2001:db8::7]:5000");
+});
+
+Deno.test("Both sides of an introduction are told of each other", async () => {
+  await using rig = new RelayRig();
+  using bob = await rig.connect({ identity: alicesKey, from: "192.0.2.2:2" });
+  await bob.until("Welcome");
+  await bob.send({ type: "Register", username: "bob", candidates: ["10.0.0.2:8080"] });
+  await bob.until("RegisterAck");
+  const identity = generateKeyPair();
+  using anna = await rig.connect({ identity });
+  await anna.until("Welcome");
+  const candidates = ["10.0.0.1:8080"];
+  await anna.send({ type: "Connect", targetUsername: "bob", username: "anna", candidates });
+  const [toAnna, toBob] = [await anna.until("PeerInfo"), await bob.until("PeerInfo")];
+  assertEquals<object>(withoutToken(toAnna), {
+    type: "PeerInfo",
+    peer: "192.0.2.2:2",
+    username: "bob",
+    key: alicesKey.publicKey,
+    candidates: ["10.0.0.2:8080"],
+    initiator: true,
+  });
+  assertEquals<object>(withoutToken(toBob), {
+    type: "PeerInfo",
+    peer: "192.0.2.1:5000",
+    username: "anna",
+    key: identity.publicKey,
+    candidates,
+    initiator: false,
+  });
+  assert(toAnna.circuit!.toHex() !== toBob.circuit!.toHex());
+});
+
+Deno.test("An asker whose name cannot be one is called by its fingerprint", async () => {
+  await using rig = new RelayRig();
+  using bob = await rig.registered("bob");
+  const identity = generateKeyPair();
+  using anna = await rig.connect({ identity });
+  await anna.until("Welcome");
+  for (const username of ["1.2.3.4:80", "\u202egnp", undefined]) {
+    await anna.send({ type: "Connect", targetUsername: "bob", username });
+    assertEquals((await bob.until("PeerInfo")).username, fingerprint(identity.publicKey));
+  }
+});
+
+Deno.test("Answers come in the order of the questions, however they are cut into records", async () => {
+  await using rig = new RelayRig();
+  using bob = await rig.connect({ hello: null });
+  const lines = encodeText(
+    '{"Hello":{}}\n{"Register":{"username":"bob"}}\n{"Connect":{"target_username":"nobody"}}\n"Ping"\n',
+  );
+  for (const byte of lines) await bob.sendRaw(Uint8Array.of(byte));
+  const types = ["Welcome", "RegisterAck", "TargetNotFound", "Pong"] as const;
+  for (const type of types) await bob.until(type);
+  await bob.sendRaw(concatBytes(lines.subarray(13), lines.subarray(13)));
+  for (const type of [...types.slice(1), ...types.slice(1)]) await bob.until(type);
+});
+
+const malformed: [what: string, bytes: Uint8Array][] = [
+  ["no JSON", encodeText("hello\n")],
+  ["an empty line", encodeText("\n")],
+  ["a message that is unknown", encodeText('{"Dance":{}}\n')],
+  ["a relay's own message", encodeText('"RegisterAck"\n')],
+  ["a second Hello", encodeText('{"Hello":{}}\n')],
+  ["a Register without a name", encodeText('{"Register":{}}\n')],
+  ["a name that is a number", encodeText('{"Register":{"username":7}}\n')],
+  ["what is not UTF-8", Uint8Array.of(0x22, 0xff, 0x22, 0x0a)],
+  ["deeply nested arrays", encodeText(`${"[".repeat(4_000)}\n`)],
+  ["deeply nested objects", encodeText(`${'{"a":'.repeat(800)}\n`)],
+  ["a line as long as a record", new Uint8Array(4_096).fill(0x20)],
+];
+for (const [what, bytes] of malformed) {
+  Deno.test(`After ${what} the client is refused, and the others are served`, async () => {
+    await using rig = new RelayRig();
+    using bob = await rig.registered("bob");
+    using mallory = await rig.connect();
+    await mallory.until("Welcome");
+    await mallory.sendRaw(bytes);
+    await assertDismissed(mallory, "Malformed");
+    await bob.send({ type: "Ping" });
+    await bob.until("Pong");
+  });
+}
+
+Deno.test("A line without end is refused before it is held, also when it comes in small pieces", async () => {
+  await using rig = new RelayRig();
+  using mallory = await rig.connect();
+  await mallory.until("Welcome");
+  for (let sent = 0; sent < 4_096; sent += 64) await mallory.sendRaw(new Uint8Array(64).fill(0x20));
+  await assertDismissed(mallory, "Malformed");
+});
+
+Deno.test("A record larger than a message may be is refused before it has come", async () => {
+  await using rig = new RelayRig();
+  using mallory = await rig.connect();
+  await mallory.until("Welcome");
+  await mallory.sendRaw(new Uint8Array(5_000).fill(0x20));
+  await assertDismissed(mallory, "Malformed");
+});
+
+Deno.test("Who does not begin with Hello is refused", async () => {
+  await using rig = new RelayRig();
+  using mallory = await rig.connect({ hello: { type: "Register", username: "mallory" } });
+  await assertDismissed(mallory, "Malformed");
+});
+
+Deno.test("A closed relay serves those who know its password, and nobody else", async () => {
+  await using rig = new RelayRig({ password: "open sesame" });
+  for (const password of [undefined, "", "open", "open sesame "]) {
+    using mallory = await rig.connect({ hello: { type: "Hello", password } });
+    await assertDismissed(mallory, "Password");
+  }
+  using alice = await rig.connect({ hello: { type: "Hello", password: "open sesame" } });
+  await alice.register("alice");
+});
+
+Deno.test("A name is refused to another key, and the asker goes on", async () => {
+  await using rig = new RelayRig();
+  using _alice = await rig.registered("alice");
+  using mallory = await rig.connect();
+  await mallory.until("Welcome");
+  for (const [username, code] of [["alice", "NameTaken"], [" bad", "BadName"]] as const) {
+    await mallory.send({ type: "Register", username });
+    assertEquals((await mallory.until("Refused")).code, code);
+  }
+  await mallory.send({ type: "Register", username: "mallory" });
+  await mallory.until("RegisterAck");
+});
+
+Deno.test("The same key on another connection replaces the one before, which is told", async () => {
+  await using rig = new RelayRig();
+  using before = await rig.registered("alice", { identity: alicesKey });
+  using _after = await rig.registered("alice", { identity: alicesKey, from: "192.0.2.9:1" });
+  await assertDismissed(before, "Replaced");
+  await settled();
+  using anna = await rig.connect();
+  await anna.until("Welcome");
+  const answer = await anna.ask("alice");
+  assertEquals(answer.type === "PeerInfo" && answer.peer, "192.0.2.9:1");
+});
+
+Deno.test("A lost client's name is kept for its key, and nobody finds it meanwhile", async () => {
+  await using rig = new RelayRig();
+  const before = await rig.registered("alice", { identity: alicesKey });
+  before.close();
+  await settled();
+  using mallory = await rig.connect();
+  await mallory.until("Welcome");
+  assertEquals((await mallory.ask("alice")).type, "TargetNotFound");
+  await mallory.send({ type: "Register", username: "alice" });
+  assertEquals((await mallory.until("Refused")).code, "NameTaken");
+  {
+    using _alice = await rig.registered("alice", { identity: alicesKey });
+    assertEquals((await mallory.ask("alice")).type, "PeerInfo");
+  }
+  await rig.clock.advance(NAME_GRACE_MS);
+  await mallory.send({ type: "Register", username: "alice" });
+  await mallory.until("RegisterAck");
+});
+
+Deno.test("Goodbye frees the name at once", async () => {
+  await using rig = new RelayRig();
+  using alice = await rig.registered("alice");
+  await alice.send({ type: "Goodbye" });
+  assertEquals(await alice.receive(), null);
+  using _other = await rig.registered("alice");
+});
+
+Deno.test("A client that is silent for 40 s is given up; one that pings is not", async () => {
+  await using rig = new RelayRig();
+  using silent = await rig.registered("silent");
+  using alive = await rig.registered("alive");
+  for (let waited = 0; waited < 3 * RELAY_DEAD_MS; waited += 15_000) {
+    await alive.send({ type: "Ping" });
+    await alive.until("Pong");
+    await rig.clock.advance(15_000);
+  }
+  assertEquals(await silent.receive(), null);
+  assertEquals((await alive.ask("silent")).type, "TargetNotFound");
+});
+
+Deno.test("A target that is asked for by too many is busy, until some of them are done", async () => {
+  await using rig = new RelayRig();
+  using _bob = await rig.registered("bob");
+  const askers: ControlClient[] = [];
+  const answers: RendezvousMessage["type"][] = [];
+  for (let i = 0; i < 33; i++) {
+    const asker = await rig.connect({ from: `192.0.2.${i}:1` });
+    await asker.until("Welcome");
+    answers.push((await asker.ask("bob")).type);
+    askers.push(asker);
+  }
+  assertEquals(answers, [...Array(32).fill("PeerInfo"), "TargetBusy"]);
+  await askers[0]!.send({ type: "SessionFinished" });
+  await settled();
+  assertEquals((await askers[32]!.ask("bob")).type, "PeerInfo");
+  for (const asker of askers) asker.close();
+});
+
+Deno.test("One address alone cannot make a target busy for all others", async () => {
+  await using rig = new RelayRig();
+  using _bob = await rig.registered("bob");
+  using mallory = await rig.connect({ from: "192.0.2.66:1" });
+  await mallory.until("Welcome");
+  const answers: string[] = [];
+  for (let i = 0; i < 40; i++) answers.push((await mallory.ask("bob")).type);
+  assertEquals(answers.filter((type) => type === "PeerInfo").length, 16);
+  using anna = await rig.connect();
+  await anna.until("Welcome");
+  assertEquals((await anna.ask("bob")).type, "PeerInfo");
+});
+
+Deno.test("A flood is told TooFast and slowed down; other addresses are served", async () => {
+  await using rig = new RelayRig({ limits: { rate: 5 } });
+  using mallory = await rig.connect({ from: "192.0.2.66:1" });
+  await mallory.until("Welcome");
+  for (let i = 0; i < 30; i++) await mallory.send({ type: "Ping" });
+  let pongs = 0;
+  let answer = await mallory.receive();
+  for (; answer?.type === "Pong"; answer = await mallory.receive()) pongs++;
+  assertEquals([pongs, answer?.type === "Refused" && answer.code], [18, "TooFast"]);
+  using alice = await rig.registered("alice");
+  await alice.send({ type: "Ping" });
+  await alice.until("Pong");
+  await rig.clock.advance(1_000);
+  await mallory.until("Pong");
+});
+
+Deno.test("Of 1,000 names from one address as many are given as are allowed", async () => {
+  await using rig = new RelayRig({ limits: { rate: 100_000, connectionsPerAddress: 2_000 } });
+  const clients = await Promise.all(Array.from({ length: 1_000 }, () => rig.connect()));
+  const codes: string[] = [];
+  for (const [index, client] of clients.entries()) {
+    await client.until("Welcome");
+    await client.send({ type: "Register", username: `n${index}` });
+    const answer = await client.receive();
+    codes.push(answer?.type === "Refused" ? answer.code : answer!.type);
+  }
+  assertEquals(codes, [...Array(64).fill("RegisterAck"), ...Array(936).fill("TooMany")]);
+  using other = await rig.connect({ from: "192.0.2.2:1" });
+  await other.register("other");
+  for (const client of clients) client.close();
+});
+
+Deno.test("A client that does not read is dropped, and what waits for it stays small", async () => {
+  await using rig = new RelayRig({ limits: { rate: 1_000_000 } });
+  using deaf = await rig.registered("deaf", { bufferBytes: 4_096 });
+  using asker = await rig.connect({ from: "192.0.2.7:1" });
+  await asker.until("Welcome");
+  const candidates = Array.from(
+    { length: 16 },
+    (_, i) => `[2001:db8:1111:2222:3333:4444:5555:${6_000 + i}]:8080`,
+  );
+  let asked = 0;
+  for (let found = true; found; asked++) {
+    await asker.send({ type: "Connect", targetUsername: "deaf", candidates });
+    found = (await asker.receive())!.type === "PeerInfo";
+    await asker.send({ type: "SessionFinished" });
+    assert(asked < 200, "it is never dropped");
+  }
+  assert(asked > 50, `dropped after ${asked}`);
+  deaf.close();
+});
