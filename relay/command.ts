@@ -2,7 +2,7 @@
 import { type Address, DEFAULT_PORT, formatAddress, isLoopback } from "../protocol/address.ts";
 import type { RelayHost, RelayLog } from "./host.ts";
 import { serveDatagrams } from "./datagrams.ts";
-import { farewell } from "./farewell.ts";
+import { serveHttp } from "./http.ts";
 import { DEFAULT_LIMITS, type RelayLimits } from "./limits.ts";
 import { RelayServer, type RelayServices } from "./server.ts";
 
@@ -30,7 +30,7 @@ export interface RelayFlags {
 export async function relay(host: RelayHost, flags: RelayFlags): Promise<void> {
   const port = host.open(flags.host, flags.port ?? DEFAULT_PORT);
   const services: RelayServices = {
-    http: (connection, _received, { clock }) => farewell(connection, clock),
+    http: serveHttp,
     datagrams: serveDatagrams,
   };
   await using server = new RelayServer({ host, limits: limitsOf(flags), port, services });

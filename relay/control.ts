@@ -20,7 +20,7 @@ import type { RelayContext } from "./context.ts";
 import { FAREWELL_MS } from "./farewell.ts";
 import { Lines } from "./lines.ts";
 import type { Holder } from "./names.ts";
-import { refused } from "./refusal.ts";
+import { isFinal, refused } from "./refusal.ts";
 import { endpointOf, sourceOf } from "./source.ts";
 
 /** Bytes that may wait for a client that does not read. */
@@ -28,15 +28,6 @@ const MAX_QUEUED_BYTES = 65_536;
 /** Milliseconds for which nothing more is read of a client that asks too fast. */
 const TOO_FAST_PAUSE_MS = 250;
 const NEWLINE = Uint8Array.of(0x0a);
-
-/** Refusals after which there is nothing more to say. */
-const FINAL: ReadonlySet<Refusal> = new Set([
-  "Password",
-  "Full",
-  "Draining",
-  "Replaced",
-  "Malformed",
-]);
 
 export interface ControlOptions {
   context: RelayContext;
@@ -245,7 +236,7 @@ export class ControlClient implements Holder, Party {
     if (this.#state === "ending") return;
     this.#options.context.refusals.note(code);
     this.send(refused(code));
-    if (FINAL.has(code)) this.#end();
+    if (isFinal(code)) this.#end();
   }
 
   /** Says no more, and closes when the other side has, or has had time to. */

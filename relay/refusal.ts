@@ -17,6 +17,19 @@ export const REFUSAL_TEXTS: Readonly<Record<Refusal, string>> = {
   Malformed: "the relay did not understand this message: both sides need the same version of p2p",
 };
 
+const FINAL: ReadonlySet<Refusal> = new Set([
+  "Password",
+  "Full",
+  "Draining",
+  "Replaced",
+  "Malformed",
+]);
+
+/** Whether there is nothing more to say after it: the control session or WebSocket is closed. */
+export function isFinal(code: Refusal): boolean {
+  return FINAL.has(code);
+}
+
 /** The refusal as a message. */
 export function refused(code: Refusal): RendezvousMessage {
   return { type: "Refused", code, text: REFUSAL_TEXTS[code] };

@@ -17,7 +17,8 @@ const layers: Record<string, { from: string[]; packages: string[]; because: stri
   },
   relay: {
     from: ["relay", "protocol"],
-    packages: ["node:crypto"],
+    // node:stream and node:events for ws, which knows no other streams.
+    packages: ["node:crypto", "node:events", "node:stream", "ws"],
     because: "a relay sees only what strangers may see: it has no part in sessions",
   },
   peer: {
