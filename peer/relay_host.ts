@@ -12,7 +12,7 @@ import { countFreeDescriptors } from "./descriptors.ts";
 import { configFolder } from "./folders.ts";
 import type { Environment } from "./host.ts";
 import { loadIdentity } from "./identity.ts";
-import { readPassword } from "./password.ts";
+import { readPasswordFile } from "./password_file.ts";
 
 /** Descriptors that are of interest: more than the connections that a relay takes. */
 const DESCRIPTORS_OF_INTEREST = 21_000;
@@ -27,6 +27,7 @@ export interface RelayHostFlags {
 /**
  * Loads what a relay needs.
  * @throws {FileError} if the identity or the password cannot be read
+ * @throws {UsageError} if there is a file for the password, and none in it
  */
 export async function relayHost(environment: Environment, flags: RelayHostFlags) {
   const { output, signal, terminated } = environment;
@@ -41,6 +42,12 @@ export async function relayHost(environment: Environment, flags: RelayHostFlags)
     descriptorLimit: countFreeDescriptors(wanted),
     open: (host: string | undefined, port: number) => Port.open(host, port),
   };
+}
+
+/** Undefined if the relay is open to everyone: a variable that is set to nothing counts as not set. */
+async function readPassword(file: string | undefined): Promise<string | undefined> {
+  if (file !== undefined) return await readPasswordFile(file);
+  return Deno.env.get("P2P_RELAY_PASSWORD") || undefined;
 }
 
 /** One port number, TCP and UDP. */

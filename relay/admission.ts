@@ -26,13 +26,16 @@ export type Permit = Disposable;
 export class Admission {
   readonly #limits: AdmissionOptions["limits"];
   readonly #counters: Counters;
-  readonly #rates: Rates;
+  /** Apart from each other: who knocks all the time must not silence those who are in. */
+  readonly #connecting: Rates;
+  readonly #speaking: Rates;
   readonly #perSource = new Map<string, number>();
 
   constructor(options: AdmissionOptions) {
     this.#limits = options.limits;
     this.#counters = options.counters;
-    this.#rates = new Rates(options.limits.rate);
+    this.#connecting = new Rates(options.limits.rate);
+    this.#speaking = new Rates(options.limits.rate);
     const descriptors = Math.max(1, options.descriptorLimit - RESERVED_DESCRIPTORS);
     this.#counters.maxConnections = Math.min(options.limits.maxConnections, descriptors);
   }
@@ -43,7 +46,7 @@ export class Admission {
    * @param now milliseconds on the relay's clock
    */
   connect(source: string, now: number): Permit | Refusal {
-    if (!this.#rates.take(source, now)) return "TooFast";
+    if (!this.#connecting.take(source, now)) return "TooFast";
     const count = this.#perSource.get(source) ?? 0;
     if (count >= this.#limits.connectionsPerAddress) return "TooMany";
     if (this.#counters.connections >= this.#counters.maxConnections) return "Full";
@@ -55,7 +58,7 @@ export class Admission {
 
   /** Whether a source may say one more message now: over connections, whichever carrier they are. */
   maySpeak(source: string, now: number): boolean {
-    return this.#rates.take(source, now);
+    return this.#speaking.take(source, now);
   }
 
   #permit(source: string): Permit {

@@ -10,7 +10,7 @@ export interface RelayLimits {
   connectionsPerAddress: number;
   /** Names of one IP address (IPv6: /64). */
   registrationsPerAddress: number;
-  /** Messages and new connections per second of one IP address, in the long run. */
+  /** Messages per second of one IP address, in the long run, and as many new connections. */
   rate: number;
   /** Bytes per second through a circuit, each way; Infinity for no limit. */
   circuitRate: number;

@@ -44,15 +44,17 @@ Deno.test("Connections of all are bounded by the flag, and below what the proces
   }
 });
 
-Deno.test("Connections and messages of one address share a rate, with a burst of four seconds", () => {
-  const { admission } = rig({ rate: 5 });
-  assertEquals(typeof admission.connect("a", 0), "object");
-  for (let i = 0; i < 19; i++) assertEquals(admission.maySpeak("a", 0), true);
-  assertEquals(admission.maySpeak("a", 0), false);
+Deno.test("Connections of one address have a rate, with a burst of four seconds; so have messages", () => {
+  const { admission } = rig({ rate: 5, connectionsPerAddress: 100 });
+  for (let i = 0; i < 20; i++) assertEquals(typeof admission.connect("a", 0), "object");
   assertEquals(admission.connect("a", 0), "TooFast");
+  for (let i = 0; i < 20; i++) assertEquals(admission.maySpeak("a", 0), true);
+  assertEquals(admission.maySpeak("a", 0), false);
   assertEquals(admission.maySpeak("b", 0), true);
   assertEquals(admission.maySpeak("a", 200), true);
   assertEquals(admission.maySpeak("a", 200), false);
+  assertEquals(typeof admission.connect("a", 200), "object");
+  assertEquals(admission.connect("a", 200), "TooFast");
 });
 
 Deno.test("Rates.take() forgets sources that were idle, and lets nobody new through where there are too many", () => {

@@ -246,7 +246,7 @@ Deno.test("A flood is told TooFast and slowed down; other addresses are served",
   let pongs = 0;
   let answer = await mallory.receive();
   for (; answer?.type === "Pong"; answer = await mallory.receive()) pongs++;
-  assertEquals([pongs, answer?.type === "Refused" && answer.code], [18, "TooFast"]);
+  assertEquals([pongs, answer?.type === "Refused" && answer.code], [19, "TooFast"]);
   using alice = await rig.registered("alice");
   await alice.send({ type: "Ping" });
   await alice.until("Pong");
