@@ -23,7 +23,7 @@ export interface RelayPort {
   /** Calls `take` with each connection that comes, until `close`. */
   accept(take: (connection: Connection) => void): void;
   readonly datagrams: readonly Datagrams[];
-  /** Takes no more connections and datagrams; connections that were taken go on. */
+  /** Takes no more connections and datagrams; connections that were taken go on. Idempotent. */
   close(): void;
 }
 

@@ -88,11 +88,10 @@ export class RelayServer implements AsyncDisposable {
   }
 
   /**
-   * Lets nobody new in and sends the control sessions away; resolves when the last circuit is over,
-   * or `drainMs` are, and all is closed.
+   * Sends the control sessions away, and newcomers too, who are told why; resolves when the last
+   * circuit is over, or `drainMs` are, and all is closed.
    */
   async drain(): Promise<void> {
-    this.#port.close();
     this.#draining.abort();
     await this.#within(this.#context.limits.drainMs, this.#circuits.over());
     await this.#within(FAREWELL_MS, Promise.all(this.#open.values()));
@@ -163,6 +162,7 @@ export class RelayServer implements AsyncDisposable {
 
   async #welcome(arrival: Arrival, preface: Preface): Promise<void> {
     const { connection, received } = arrival;
+    if (this.#draining.signal.aborted) return await this.#dismiss(arrival, REFUSAL_TEXTS.Draining);
     if (preface.word === "relay") {
       return await serveControl(connection, received, {
         context: this.#context,
@@ -171,14 +171,18 @@ export class RelayServer implements AsyncDisposable {
         onGreeted: () => arrival.settle(),
       });
     }
-    arrival.settle();
     if (preface.word === "circuit") {
+      arrival.settle();
       received.takeLine(MAX_PREFACE_BYTES);
       const end = { connection, received: received.takeAll().slice() };
       return await this.#circuits.enter(end, preface.token);
     }
-    const why = WRONG_WORDS[preface.word] ?? UNKNOWN_WORD;
-    await farewell(connection, this.#clock, errorPreface(why));
+    await this.#dismiss(arrival, WRONG_WORDS[preface.word] ?? UNKNOWN_WORD);
+  }
+
+  async #dismiss(arrival: Arrival, why: string): Promise<void> {
+    arrival.settle();
+    await farewell(arrival.connection, this.#clock, errorPreface(why));
   }
 }
 

@@ -125,15 +125,17 @@ Deno.test("One address has no more connections than are allowed; another one is 
   await other.until("Welcome");
 });
 
-Deno.test("drain() lets nobody in, tells those that are there, and ends when all are gone", async () => {
+Deno.test("drain() tells newcomers and those that are there, and ends when all are gone", async () => {
   await using rig = new RelayRig();
   using alice = await rig.registered("alice");
   const drained = rig.server.drain();
-  assertEquals(rig.open, false);
+  const answer = await say(rig.dial(), "p2p/1 relay\n");
+  assertEquals(answer, `p2p/1 error ${REFUSAL_TEXTS.Draining}\n`);
   assertEquals((await alice.until("Refused")).code, "Draining");
   assertEquals(await alice.receive(), null);
   alice.close();
   await drained;
+  assertEquals(rig.open, false);
 });
 
 Deno.test("drain() waits for a client that does not close no longer than a second", async () => {
