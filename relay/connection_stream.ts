@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream";
 import type { Connection } from "../protocol/connection.ts";
 
-/** Bytes of one read: idle WebSockets hold so many each. */
+/** Bytes of one read, which every idle connection holds, and about what is read ahead. */
 const READ_BYTES = 2_048;
 
 /** A Connection as Node's streams have it, for packages that know nothing else. It owns it. */
@@ -9,7 +9,7 @@ export class ConnectionStream extends Duplex {
   readonly #connection: Connection;
 
   constructor(connection: Connection) {
-    super();
+    super({ readableHighWaterMark: READ_BYTES });
     this.#connection = connection;
   }
 

@@ -96,6 +96,17 @@ export class Program implements AsyncDisposable {
     return await Program.listen(["--json", ...flags], options);
   }
 
+  /** Starts `relay` on a free port of loopback; resolves when it listens. */
+  static async relay(
+    flags: readonly string[] = [],
+    options: ProgramOptions = {},
+  ): Promise<Program> {
+    const words = ["relay", "--port", "0", "--host", "127.0.0.1", "--json", ...flags];
+    const program = new Program(words, options);
+    program.#address = (await program.until("listening")).address;
+    return program;
+  }
+
   /** Runs it to its end with this as its whole input. */
   static async run(
     args: readonly string[],
@@ -108,7 +119,7 @@ export class Program implements AsyncDisposable {
     return await program.finished();
   }
 
-  /** Where it listens, once `listen` has resolved. */
+  /** Where it listens, once `listen` or `relay` has resolved. */
   get address(): string {
     if (this.#address === undefined) throw new Error("It does not listen");
     return this.#address;

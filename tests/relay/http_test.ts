@@ -137,6 +137,7 @@ for (
     ["HTTP/2's version", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505],
     ["a version in small letters", "GET / http/1.1\r\nHost: a\r\n\r\n", 400],
     ["two spaces", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400],
+    ["four words", "GET / HTTP/1.1 x\r\nHost: a\r\n\r\n", 400],
     ["a tab for a space", "GET /\tHTTP/1.1\r\nHost: a\r\n\r\n", 400],
     ["a path without its slash", get("health"), 400],
     ["a fragment", get("/#x"), 400],

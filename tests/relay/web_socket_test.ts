@@ -222,7 +222,7 @@ for (
     ["text that is no message", ["hello"]],
     ["a message that is unknown", ['"Dance"']],
     ["an answer", ['"RegisterAck"']],
-    ["a binary frame", [new Uint8Array([1, 2, 3])]],
+    ["a binary frame", [new TextEncoder().encode('"Ping"')]],
     ["deep nesting", ["[".repeat(4_000)]],
   ] as [string, (string | Uint8Array<ArrayBuffer>)[]][]
 ) {
@@ -309,6 +309,13 @@ for (
   });
 }
 
+Deno.test("a ping is answered with one pong that has its bytes", async () => {
+  await using client = await RawWebSocket.open(fakeRelayContext());
+  await client.sends(frame(Opcode.ping, "a"), frame(Opcode.ping, "b"));
+  assertEquals(await client.next(), [Opcode.pong, "a"]);
+  assertEquals(await client.next(), [Opcode.pong, "b"]);
+});
+
 Deno.test("a WebSocket is pinged, and closed when it shows no sign of life", async () => {
   const context = fakeRelayContext();
   await using client = await RawWebSocket.open(context);
@@ -327,14 +334,25 @@ Deno.test("a WebSocket is pinged, and closed when it shows no sign of life", asy
 Deno.test("who asks too fast is told so once, and heard again later", async () => {
   const context = fakeRelayContext({ limits: { rate: 10 } });
   await using client = await RawWebSocket.open(context);
-  await client.sends(...Array(100).fill(frame(Opcode.text, '"Ping"')));
+  await client.sends(...Array(1_000).fill(frame(Opcode.text, '"Ping"')));
   const answers: string[] = [];
   while (!answers.at(-1)?.includes("TooFast")) answers.push((await client.next())![1]);
   assertEquals(answers.length, 41);
+  await settled();
+  assert(client.http.connection.unread > 0, "it was read on");
+  while (client.http.connection.unread > 0) await context.clock.advance(1_000);
   await context.clock.advance(10_000);
   await client.sends(frame(Opcode.text, '{"Connect":{"target_username":"x"}}'));
   for (let answer = ""; !answer.includes("TargetNotFound");) answer = (await client.next())![1];
   assert(context.counters.refusals.TooFast < 30);
+});
+
+Deno.test("a client that asked too fast may break off while nothing is read of it", async () => {
+  const context = fakeRelayContext({ limits: { rate: 10 } });
+  await using client = await RawWebSocket.open(context);
+  await client.sends(...Array(100).fill(frame(Opcode.text, '"Ping"')));
+  await settled();
+  context.drain();
 });
 
 for (
