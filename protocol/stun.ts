@@ -185,9 +185,7 @@ function readType(bytes: Uint8Array): number {
   const reader = new ByteReader(bytes);
   const type = reader.u16();
   const length = reader.u16();
-  if (length % 4 !== 0 || length !== bytes.length - STUN_HEADER_BYTES) {
-    throw malformed("its length is wrong");
-  }
+  if (length !== bytes.length - STUN_HEADER_BYTES) throw malformed("its length is wrong");
   return type;
 }
 

@@ -73,6 +73,17 @@ Deno.test("decodeStunRequest() refuses the published request with any bit flippe
   }
 });
 
+Deno.test("decodeStunRequest() takes a fingerprint only at the end", () => {
+  const fingerprinted = (behind: string) => {
+    const bytes = request(`80280004 00000000 ${behind}`);
+    const sum = (crc32(bytes.subarray(0, 20)) ^ 0x5354554e) >>> 0;
+    new DataView(bytes.buffer).setUint32(24, sum);
+    return bytes;
+  };
+  assertEquals(decodeStunRequest(fingerprinted("")).unknown, []);
+  assertThrows(() => decodeStunRequest(fingerprinted("80220000")), ProtocolError, "fingerprint");
+});
+
 Deno.test("crc32() has the check value that everybody has", () => {
   assertEquals(crc32(encodeText("123456789")), 0xcbf43926);
   assertEquals(crc32(new Uint8Array(0)), 0);
