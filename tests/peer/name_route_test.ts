@@ -1,0 +1,386 @@
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { dialSession } from "../../peer/dialer.ts";
+import { Listener } from "../../peer/listener.ts";
+import { NameRoute } from "../../peer/name_route.ts";
+import { HEAD_START_MS, UPGRADE_MS } from "../../peer/race.ts";
+import type { Session } from "../../peer/session.ts";
+import { formatAddress } from "../../protocol/address.ts";
+import type { Connection } from "../../protocol/connection.ts";
+import { IdentityError, P2pError, UnreachableError } from "../../protocol/errors.ts";
+import { generateKeyPair, type KeyPair } from "../../protocol/noise.ts";
+import { CIRCUIT_ANSWER, circuitPreface, errorPreface } from "../../protocol/preface.ts";
+import type { PeerInfo } from "../../protocol/rendezvous.ts";
+import { readExactly } from "../conformance/connection.ts";
+import { FakeClock, settled } from "../fakes/clock.ts";
+import { connectionPair, type MemoryConnection } from "../fakes/connection_pair.ts";
+import { MemoryTrust } from "../fakes/memory_trust.ts";
+import { ScriptedRelay } from "../fakes/scripted_relay.ts";
+
+const alice = generateKeyPair();
+const bob = generateKeyPair();
+const TOKEN = new Uint8Array(16).fill(9);
+const HERE = "192.168.1.20:9000";
+const THERE = "203.0.113.7:9000";
+
+/** What becomes of a connection to an address. */
+type Fate = "bob" | "stranger" | "nobody" | "silence";
+
+/** A relay, somebody who is called bob there, and the way to him. */
+class Rig implements AsyncDisposable {
+  readonly clock = new FakeClock();
+  readonly relay = new ScriptedRelay(this.clock);
+  readonly trust = new MemoryTrust();
+  readonly controller = new AbortController();
+  readonly said: string[] = [];
+  /** What becomes of connections to each address. */
+  readonly fates: Record<string, Fate> = {};
+  /** Addresses in the order in which they were dialled. */
+  readonly dialled: string[] = [];
+  /** Our ends of all connections to addresses. */
+  readonly connections: MemoryConnection[] = [];
+  readonly listener = this.#listen(bob);
+  readonly stranger = this.#listen(generateKeyPair());
+  readonly route: NameRoute;
+  /** Those who wait in silence, to be let through by a test. */
+  readonly silent: MemoryConnection[] = [];
+
+  constructor() {
+    this.route = new NameRoute("bob", {
+      relay: { ...this.relay.relay, key: this.relay.identity.publicKey },
+      ownName: "alice",
+      identity: alice,
+      trust: this.trust,
+      clock: this.clock,
+      say: (line) => this.said.push(line),
+      dialRelay: this.relay.dial,
+      dialPeer: (address) => this.#dial(formatAddress(address)),
+    });
+  }
+
+  dial(): Promise<Session> {
+    const { clock, controller: { signal } } = this;
+    return dialSession(this.route, { name: "alice", signal, clock });
+  }
+
+  /** The relay's answer to the next look-up. */
+  async introduce(changes: Partial<PeerInfo> = {}) {
+    const side = await this.relay.welcomed();
+    const asked = await side.until("Connect");
+    assertEquals([asked.targetUsername, asked.username], ["bob", "alice"]);
+    await side.send({
+      type: "PeerInfo",
+      peer: "203.0.113.7:1",
+      username: "bob",
+      key: bob.publicKey,
+      candidates: [HERE],
+      circuit: TOKEN,
+      initiator: true,
+      ...changes,
+    });
+    return side;
+  }
+
+  /** The relay's end of the circuit that we have dialled. */
+  async circuit(): Promise<MemoryConnection> {
+    const end = await this.relay.accept();
+    const preface = circuitPreface(TOKEN);
+    assertEquals(await readExactly(end, preface.length), preface);
+    return end;
+  }
+
+  /** Joins the circuit to bob. */
+  async join(listener = this.listener): Promise<MemoryConnection> {
+    const end = await this.circuit();
+    await end.write(CIRCUIT_ANSWER);
+    listener.take(end);
+    return end;
+  }
+
+  /** The session at bob's. */
+  async far(): Promise<Session> {
+    return (await this.listener.sessions.next())!;
+  }
+
+  async end(...sessions: Session[]): Promise<void> {
+    const over = Promise.all(sessions.map((session) => session.end()));
+    await this.clock.until(over, 60_000, 100);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.listener.close();
+    this.stranger.close();
+    await settled();
+    assertEquals(this.clock.pending, 0, "timers are left");
+    assert(this.connections.every((each) => each.closed), "connections are left open");
+  }
+
+  #listen(identity: KeyPair): Listener {
+    const { clock } = this;
+    const admit = () => Promise.resolve();
+    return new Listener({ host: "127.0.0.1", port: 0, name: () => "bob", identity, admit, clock });
+  }
+
+  #dial(address: string): Promise<Connection> {
+    this.dialled.push(address);
+    const fate = this.fates[address] ?? "nobody";
+    if (fate === "nobody") return Promise.reject(new UnreachableError("nobody listens there"));
+    const [near, far] = connectionPair();
+    this.connections.push(near);
+    if (fate === "bob") this.listener.take(far);
+    else if (fate === "stranger") this.stranger.take(far);
+    else this.silent.push(far);
+    return Promise.resolve(near);
+  }
+}
+
+async function failing(work: Promise<unknown>): Promise<P2pError> {
+  return await assertRejects(() => work, P2pError) as P2pError;
+}
+
+Deno.test("NameRoute: a direct way that works carries the session, and the relay is left at once", async () => {
+  await using rig = new Rig();
+  rig.fates[HERE] = "bob";
+  const dialling = rig.dial();
+  const side = await rig.introduce();
+  const session = await dialling;
+  assertEquals([session.remoteName, session.path], ["bob", "direct"]);
+  assertEquals((await rig.far()).remoteName, "alice");
+  await side.until("SessionFinished");
+  await side.until("Goodbye");
+  assertEquals([rig.relay.dialled, rig.trust.known.get("bob")], [1, bob.publicKey]);
+  await rig.end(session);
+});
+
+Deno.test("NameRoute: a circuit that was first gives way to a better path, and streams do not notice", async () => {
+  await using rig = new Rig();
+  rig.fates[HERE] = "silence";
+  const dialling = rig.dial();
+  await rig.introduce();
+  const joining = rig.join();
+  await rig.clock.advance(HEAD_START_MS - 1);
+  assertEquals(rig.relay.dialled, 1);
+  await rig.clock.advance(1);
+  const end = await joining;
+  const session = await dialling;
+  const far = await rig.far();
+  assertEquals([session.path, session.remote], ["relayed", "relay relay.test:8080"]);
+  const states: string[] = [];
+  session.onState = far.onState = (state) => states.push(`${state} ${session.path}`);
+  const stream = session.open("chat/1", "urgent");
+  await stream.write(new Uint8Array(10).fill(1));
+  const other = (await far.accept())!;
+  rig.listener.take(rig.silent[0]!);
+  await stream.write(new Uint8Array(10).fill(2));
+  assertEquals((await other.read())![0], 1);
+  assertEquals((await other.read())![0], 2);
+  await settled();
+  assertEquals(states, ["connected direct", "connected direct"]);
+  assert(end.closed, "the circuit is still open");
+  await rig.end(session, far);
+});
+
+Deno.test("NameRoute: the circuit is taken at once where no address leads to the peer", async () => {
+  for (const candidates of [[], [HERE, THERE]]) {
+    await using rig = new Rig();
+    const dialling = rig.dial();
+    await rig.introduce({ candidates });
+    await rig.join();
+    const session = await dialling;
+    assertEquals([session.path, rig.dialled], ["relayed", candidates]);
+    await rig.end(session, await rig.far());
+  }
+});
+
+Deno.test("NameRoute: another key at an address is a wrong address, and learns nothing of us", async () => {
+  await using rig = new Rig();
+  rig.fates[HERE] = "stranger";
+  const dialling = rig.dial();
+  await rig.introduce();
+  await rig.join();
+  const session = await dialling;
+  assertEquals([session.path, session.remoteKey], ["relayed", bob.publicKey]);
+  await rig.end(session, await rig.far());
+});
+
+Deno.test("NameRoute: another key at the circuit's other end is somebody in between", async () => {
+  await using rig = new Rig();
+  const dialling = failing(rig.dial());
+  await rig.introduce();
+  await rig.join(rig.stranger);
+  const error = await dialling;
+  assertInstanceOf(error, IdentityError);
+  assert(error.message.startsWith("Could not reach bob "), error.message);
+});
+
+Deno.test("NameRoute: a relay that tells another key for a known name is refused before anybody is dialled", async () => {
+  await using rig = new Rig();
+  rig.trust.known.set("bob", generateKeyPair().publicKey);
+  const dialling = failing(rig.dial());
+  await rig.introduce();
+  assertInstanceOf(await dialling, IdentityError);
+  assertEquals([rig.dialled, rig.relay.dialled], [[], 1]);
+});
+
+Deno.test("NameRoute: whom nobody knows, and who has no key, cannot be reached", async () => {
+  {
+    await using rig = new Rig();
+    const dialling = failing(rig.dial());
+    await (await rig.relay.welcomed()).send({ type: "TargetNotFound" });
+    const error = await dialling;
+    assertInstanceOf(error, UnreachableError);
+    assertEquals(error.message, "Nobody is called bob at the relay relay.test:8080");
+  }
+  await using rig = new Rig();
+  const dialling = failing(rig.dial());
+  await rig.introduce({ key: undefined });
+  assertInstanceOf(await dialling, UnreachableError);
+});
+
+Deno.test("NameRoute: where all ways fail it is told what became of the circuit, or that there was none", async () => {
+  for (const [circuit, why] of [[TOKEN, "nobody came"], [undefined, "nobody listens there"]]) {
+    await using rig = new Rig();
+    const dialling = failing(rig.dial());
+    await rig.introduce({ circuit: circuit as Uint8Array | undefined });
+    if (circuit) await (await rig.circuit()).write(errorPreface("nobody came"));
+    const error = await dialling;
+    assertInstanceOf(error, UnreachableError);
+    assert(error.message.startsWith("Could not reach bob by way of the relay relay.test:8080: "));
+    assert(error.message.endsWith(why as string) && error.hint, error.message);
+  }
+});
+
+Deno.test("NameRoute dials no more than 16 addresses, each once, and none that can only be wrong", async () => {
+  await using rig = new Rig();
+  const wrong = [
+    "127.0.0.1:1",
+    "[::1]:1",
+    "0.0.0.0:1",
+    "[::]:1",
+    "224.0.0.1:1",
+    "255.255.255.255:1",
+    "169.254.1.1:1",
+    "[fe80::1]:1",
+    "[ff02::1]:1",
+    "[::ffff:127.0.0.1]:1",
+  ];
+  const dialling = rig.dial();
+  await rig.introduce({ candidates: [...wrong, HERE, HERE, THERE, "host.example:1"] });
+  await rig.join();
+  await rig.end(await dialling, await rig.far());
+  assertEquals(rig.dialled, [HERE, THERE]);
+});
+
+Deno.test("NameRoute: a peer that goes by another name is told of", async () => {
+  await using rig = new Rig();
+  await rig.route.admit("bob", bob.publicKey);
+  assertEquals(rig.said, []);
+  rig.trust.known.clear();
+  await rig.route.admit("robert", bob.publicKey);
+  assertEquals(rig.said, ["Who is called bob at the relay goes by the name robert"]);
+  assertEquals([...rig.trust.known.keys()], ["robert", "bob"]);
+});
+
+Deno.test("NameRoute: a session that is lost goes on where the peer was, though the relay is gone", async () => {
+  await using rig = new Rig();
+  rig.fates[HERE] = "bob";
+  const dialling = rig.dial();
+  await rig.introduce();
+  const session = await dialling;
+  const far = await rig.far();
+  await settled();
+  rig.relay.down = true;
+  const back = Promise.withResolvers<void>();
+  session.onState = (state) => state === "connected" && back.resolve();
+  rig.connections[0]!.cut();
+  await rig.clock.until(back.promise, 1_000);
+  assertEquals([rig.dialled, session.path], [[HERE, HERE], "direct"]);
+  await rig.end(session, far);
+});
+
+Deno.test("NameRoute: a session that is lost is looked up anew, and goes on over a circuit", async () => {
+  await using rig = new Rig();
+  rig.fates[HERE] = "bob";
+  const dialling = rig.dial();
+  await rig.introduce();
+  const session = await dialling;
+  const far = await rig.far();
+  rig.fates[HERE] = "nobody";
+  const back = Promise.withResolvers<void>();
+  session.onState = (state) => state === "connected" && back.resolve();
+  rig.connections[0]!.cut();
+  const introduced = rig.introduce({ candidates: [THERE] });
+  await rig.clock.until(introduced, 1_000);
+  await rig.join();
+  await back.promise;
+  assertEquals([session.path, rig.dialled.slice(1)], ["relayed", [HERE, THERE]]);
+  await rig.end(session, far);
+});
+
+Deno.test("NameRoute: a session never goes on with another key, whatever the relay says", async () => {
+  await using rig = new Rig();
+  rig.fates[HERE] = "bob";
+  const dialling = rig.dial();
+  await rig.introduce();
+  const session = await dialling;
+  const far = await rig.far();
+  rig.fates[HERE] = "stranger";
+  rig.connections[0]!.cut();
+  await rig.clock.until(rig.introduce({ key: generateKeyPair().publicKey }), 1_000);
+  await settled();
+  assertEquals(session.state, "away");
+  rig.fates[HERE] = "bob";
+  const back = Promise.withResolvers<void>();
+  session.onState = (state) => state === "connected" && back.resolve();
+  rig.relay.down = true;
+  await rig.clock.until(back.promise, 5_000);
+  await rig.end(session, far);
+});
+
+Deno.test("NameRoute: an abort ends everything, at whatever point", async () => {
+  for (const when of ["before", "relay", "asked", "direct", "circuit"]) {
+    await using rig = new Rig();
+    const reason = new Error("enough");
+    rig.fates[HERE] = "silence";
+    if (when === "before") rig.controller.abort(reason);
+    const dialling = rig.dial().catch((error) => error);
+    if (when === "asked") await rig.relay.welcomed();
+    if (when === "direct" || when === "circuit") await rig.introduce();
+    if (when === "circuit") {
+      await rig.clock.advance(HEAD_START_MS);
+      await rig.circuit();
+    }
+    await settled();
+    rig.controller.abort(reason);
+    assertEquals(await dialling, reason);
+  }
+});
+
+Deno.test("NameRoute: a session that ends while a better way is tried leaves nothing behind", async () => {
+  await using rig = new Rig();
+  rig.fates[HERE] = "silence";
+  const dialling = rig.dial();
+  const side = await rig.introduce();
+  const joining = rig.join();
+  await rig.clock.advance(HEAD_START_MS);
+  await joining;
+  const session = await dialling;
+  const ending = rig.end(session, await rig.far());
+  await side.until("SessionFinished");
+  await ending;
+  assertEquals(rig.connections.map((each) => each.closed), [true]);
+});
+
+Deno.test("NameRoute: nobody waits for a better way for ever", async () => {
+  await using rig = new Rig();
+  rig.fates[HERE] = "silence";
+  const dialling = rig.dial();
+  const side = await rig.introduce();
+  const joining = rig.join();
+  await rig.clock.advance(HEAD_START_MS);
+  await joining;
+  const session = await dialling;
+  await rig.clock.advance(UPGRADE_MS);
+  await side.until("SessionFinished");
+  assertEquals([rig.connections[0]!.closed, session.path], [true, "relayed"]);
+  await rig.end(session, await rig.far());
+});
