@@ -1,11 +1,14 @@
+import { dialCircuit } from "../../peer/carrier/circuit.ts";
 import { dialTcp, TcpConnection } from "../../peer/carrier/tcp.ts";
 import { systemClock } from "../../peer/clock.ts";
 import { secureInitiator, secureResponder } from "../../protocol/secure.ts";
 import type { Connection } from "../../protocol/connection.ts";
 import { ReceiveBuffer } from "../../protocol/framing.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
+import { CIRCUIT_ANSWER, circuitPreface } from "../../protocol/preface.ts";
+import { join } from "../../relay/copy.ts";
 import { connectionPair, seededRandom } from "../fakes/connection_pair.ts";
-import { testConnections } from "./connection.ts";
+import { readExactly, testConnections } from "./connection.ts";
 
 const LARGEST = 1_048_576;
 
@@ -35,6 +38,26 @@ async function secured(pair: [Connection, Connection]): Promise<[Connection, Con
       clock: systemClock,
     }),
   ]);
+}
+
+/** Both ends of a circuit through what a relay joins them with. */
+async function circuitPair(
+  pair: () => Promise<[Connection, Connection]>,
+): Promise<[Connection, Connection]> {
+  const address = { host: "relay.test", port: 8080 };
+  const token = new Uint8Array(16).fill(3);
+  const [[near, nearEnd], [far, farEnd]] = await Promise.all([pair(), pair()]);
+  const { signal } = new AbortController();
+  const dial = (inner: Connection) =>
+    dialCircuit(address, token, signal, () => Promise.resolve(inner));
+  const circuits = await Promise.all([dial(near), dial(far)]);
+  const ends = await Promise.all([nearEnd, farEnd].map(async (connection) => {
+    await readExactly(connection, circuitPreface(token).length);
+    return { connection, received: new Uint8Array(0) };
+  }));
+  const options = { clock: systemClock, greeting: CIRCUIT_ANSWER, rate: Infinity, idleMs: 60_000 };
+  join(ends[0]!, ends[1]!, { ...options, onBytes: () => {} });
+  return circuits;
 }
 
 const random = seededRandom(7);
@@ -79,4 +102,19 @@ testConnections({
   name: "secure over TCP",
   largest: LARGEST,
   pair: async () => secured(await tcpPair("127.0.0.1")),
+});
+testConnections({
+  name: "circuit over memory in random pieces",
+  largest: LARGEST,
+  pair: () => circuitPair(() => Promise.resolve(connectionPair({ chunk: randomChunk }))),
+});
+testConnections({
+  name: "circuit over TCP",
+  largest: LARGEST,
+  pair: () => circuitPair(() => tcpPair("127.0.0.1")),
+});
+testConnections({
+  name: "secure over a circuit over TCP",
+  largest: LARGEST,
+  pair: async () => secured(await circuitPair(() => tcpPair("127.0.0.1"))),
 });
