@@ -80,9 +80,9 @@ export const CIRCUIT_WAIT_MS = 30_000;
 // What this implementation chooses.
 
 /** Bytes in one write of file data: whole session frames. */
-export const SLAB_BYTES = 16 * MAX_PAYLOAD_BYTES;
+export const SLAB_BYTES = 4 * MAX_PAYLOAD_BYTES;
 /** Writes of file data that a sender holds until they are acknowledged. */
-export const MAX_SLABS = 24;
+export const MAX_SLABS = 96;
 /** Bytes of a file that are read or written at a time on the disk. */
 export const DISK_BYTES = 262_144;
 /** Files that are synchronised with the disk at once. */

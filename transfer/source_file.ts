@@ -2,15 +2,14 @@
 import { FileError } from "../protocol/errors.ts";
 import type { Entry } from "../protocol/offer.ts";
 import { onDisk, onDiskAsync } from "./files.ts";
+import { Promptness } from "./promptness.ts";
 import { mtimeOf } from "./walk.ts";
-
-/** Reads of at most this many bytes are done at once; longer ones on the thread pool. */
-const SYNC_READ_BYTES = 65_536;
 
 export class SourceFile implements Disposable {
   readonly #file: Deno.FsFile;
   readonly #path: string;
   readonly #entry: Entry;
+  readonly #promptness = new Promptness();
 
   /** @throws {FileError} if the file cannot be opened or is not the one that was offered */
   constructor(path: string, entry: Entry, offset = 0) {
@@ -32,10 +31,14 @@ export class SourceFile implements Disposable {
    * @throws {FileError} if it cannot be read or has come to its end
    */
   async read(into: Uint8Array): Promise<number> {
-    const count = into.length <= SYNC_READ_BYTES
-      ? onDisk("Cannot read", this.#path, () => this.#file.readSync(into))
+    const count = this.#promptness.mayBlock()
+      ? onDisk("Cannot read", this.#path, () => this.#readSync(into))
       : await onDiskAsync("Cannot read", this.#path, () => this.#file.read(into));
     return count ?? this.#changed();
+  }
+
+  #readSync(into: Uint8Array): number | null {
+    return this.#promptness.measure(() => this.#file.readSync(into));
   }
 
   seek(offset: number): void {

@@ -1,7 +1,8 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { join } from "node:path";
 import { FileError } from "../../protocol/errors.ts";
 import { PartWriter } from "../../transfer/part_writer.ts";
+import { Promptness } from "../../transfer/promptness.ts";
 import { MIB, noise, Rig } from "./rig.ts";
 
 Deno.test("PartWriter writes files of any size, one after the other", async () => {
@@ -17,6 +18,24 @@ Deno.test("PartWriter writes files of any size, one after the other", async () =
     assertEquals(Deno.readFileSync(path).every((byte, index) => byte === content[index]), true);
     assertEquals(Deno.statSync(path).size, size);
   }
+});
+
+Deno.test("PartWriter leaves a disk that makes it wait to the thread pool, for a while, and loses nothing", async () => {
+  using rig = new Rig();
+  let [now, calls] = [0, 0];
+  // Every third blocking call takes long.
+  const promptness = new Promptness(() => now += ++calls % 6 === 0 ? 25 : 0);
+  const writer = new PartWriter(promptness);
+  const path = join(rig.target, "film");
+  using file = Deno.openSync(path, { write: true, create: true });
+  writer.begin(file, path);
+  const content = noise(40 * MIB + 17);
+  for (let at = 0; at < content.length; at += 65_512) {
+    await writer.write(content.subarray(at, at + 65_512));
+  }
+  await writer.end();
+  assertEquals(Deno.readFileSync(path).every((byte, index) => byte === content[index]), true);
+  assert(calls > 6 && calls < 200, `${calls / 2} blocking calls of 640`);
 });
 
 for (const size of [10, MIB, 1.5 * MIB, 20 * MIB]) {
