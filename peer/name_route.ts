@@ -75,9 +75,9 @@ export class NameRoute implements Route {
       await using client = await RelayClient.connect(options);
       const info = await client.introduce(this.target, ownName);
       const key = await this.#checkKey(info, expected);
-      this.#candidates = usableCandidates(info.candidates ?? [], client.remote);
+      this.#candidates = usableCandidates(info.candidates ?? [], client.address);
       this.#addDirect(race, this.#candidates, key);
-      if (info.circuit) race.addLater(this.#circuit(info.circuit, key));
+      if (info.circuit) race.addLater(this.#circuit(info.circuit, key, client.address));
       race.complete();
       await aborted(over);
     } finally {
@@ -108,9 +108,10 @@ export class NameRoute implements Route {
     }
   }
 
-  #circuit(token: Uint8Array, key: Uint8Array): Contender<SecureConnection> {
+  #circuit(token: Uint8Array, key: Uint8Array, at: Address): Contender<SecureConnection> {
     const { relay, dialRelay } = this.#options;
-    const dial: Dial = (address, signal) => dialCircuit(address, token, signal, dialRelay);
+    const dial: Dial = (address, signal) =>
+      dialCircuit({ relay: address, at, token, signal, dial: dialRelay });
     return { path: "relayed", dial: (signal) => this.#secure(relay.address, key, signal, dial) };
   }
 
@@ -146,8 +147,8 @@ export class NameRoute implements Route {
  * The addresses that can be dialled from here. This machine's own are the peer's only where the
  * peer is on this machine: when the relay is.
  */
-function usableCandidates(texts: string[], relay: string): Address[] {
-  const onThisMachine = isLoopback(parseIpAddress(relay)?.host ?? "");
+function usableCandidates(texts: string[], relay: Address): Address[] {
+  const onThisMachine = isLoopback(relay.host);
   return [...new Set(texts)].slice(0, MAX_CANDIDATES).flatMap((text) => {
     const address = parseIpAddress(text);
     return address && isDialable(address.host, onThisMachine) ? address : [];

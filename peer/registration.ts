@@ -140,7 +140,7 @@ export class Registration implements AsyncDisposable {
       this.#client = client;
       this.#backoff.succeeded();
       this.#tellRegistered();
-      for await (const introduction of client.introductions) this.#meet(introduction);
+      for await (const each of client.introductions) this.#meet(each, client.address);
       throw await client.ended;
     } finally {
       this.#client = undefined;
@@ -160,7 +160,7 @@ export class Registration implements AsyncDisposable {
   }
 
   /** Opens our end of a circuit. Whoever asked needs it only if no other way is faster. */
-  async #meet({ circuit: token }: PeerInfo): Promise<void> {
+  async #meet({ circuit: token }: PeerInfo, at: Address): Promise<void> {
     this.#introducedAt = this.#clock.now();
     if (!token || this.#opening >= MAX_OPENING) return;
     this.#opening++;
@@ -169,7 +169,7 @@ export class Registration implements AsyncDisposable {
     const late = () => given.abort(new UnreachableError("Circuit not opened: nobody came"));
     const cancel = this.#clock.after(DIAL_TIMEOUT_MS + CIRCUIT_WAIT_MS, late);
     try {
-      await this.#open(token, signal);
+      await this.#open(token, at, signal);
     } catch (error) {
       // Who asked has come by another way, or says itself what went wrong.
       if (!(error instanceof P2pError)) throw error;
@@ -179,9 +179,9 @@ export class Registration implements AsyncDisposable {
     }
   }
 
-  async #open(token: Uint8Array, signal: AbortSignal): Promise<void> {
+  async #open(token: Uint8Array, at: Address, signal: AbortSignal): Promise<void> {
     const { relay, take, dial } = this.#options;
-    const circuit = await dialCircuit(relay.address, token, signal, dial);
+    const circuit = await dialCircuit({ relay: relay.address, at, token, signal, dial });
     const close = () => circuit.close();
     signal.addEventListener("abort", close);
     try {

@@ -2,6 +2,7 @@
  * A control session with a relay: registers a name, asks for others, is told who asks for us.
  * protocol/README.md, section 10.
  */
+import { type Address, parseIpAddress } from "../protocol/address.ts";
 import { encodeText, equalBytes } from "../protocol/bytes.ts";
 import type { Clock } from "../protocol/clock.ts";
 import {
@@ -71,8 +72,8 @@ export class RelayClient implements AsyncDisposable {
   readonly welcome: Promise<string>;
   /** Settles with the reason when the session is over; never rejects. */
   readonly ended: Promise<Error>;
-  /** The relay's own IP address and port, as it was reached. */
-  readonly remote: string;
+  /** Where the relay was reached: a host name may stand for several machines. */
+  readonly address: Address;
   readonly #secure: SecureConnection;
   readonly #clock: Clock;
   readonly #relay: string;
@@ -94,7 +95,7 @@ export class RelayClient implements AsyncDisposable {
     this.#secure = secure;
     this.#clock = options.clock ?? systemClock;
     this.#relay = formatRelay(options.relay);
-    this.remote = secure.remote;
+    this.address = parseIpAddress(secure.remote) ?? options.relay.address;
     this.welcome = this.#welcome.promise;
     this.welcome.catch(() => {});
     this.ended = this.#ended.promise;

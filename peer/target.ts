@@ -16,10 +16,15 @@ const ADDRESS_LIKE = /:\d*$|^[\d.]+$|^\[/;
 
 /**
  * Reads the operand of `connect`: an address, or where there is a relay a name.
+ * @param findRelay finds the relay, if there is one; an address does not need it
  * @throws {UsageError} if it is neither, or a name without a relay
  */
-export function parseTarget(text: string, relay: Relay | undefined): Target {
+export async function parseTarget(
+  text: string,
+  findRelay: () => Promise<Relay | undefined>,
+): Promise<Target> {
   if (ADDRESS_LIKE.test(text)) return { address: parseAddress(text) };
+  const relay = await findRelay();
   if (relay) return namedTarget(text, relay);
   if (checkName(text).problem === undefined && !text.includes("/")) throw noRelay(text);
   return { address: parseAddress(text) };

@@ -91,17 +91,25 @@ export class CircuitConnection implements Connection {
   }
 }
 
+export interface DialCircuitOptions {
+  /** The relay, as people write it. */
+  relay: Address;
+  /** Where it is, if its name may stand for several machines: the other end goes to this one. */
+  at?: Address | undefined;
+  /** 16 bytes. */
+  token: Uint8Array;
+  signal: AbortSignal;
+  /** How the relay is reached. Default: over TCP. */
+  dial?: ((address: Address, signal: AbortSignal) => Promise<Connection>) | undefined;
+}
+
 /**
  * Opens one end of a circuit. Its other end may not be there yet: what is written waits for it.
  * @throws {UnreachableError} if the relay does not answer, or not before the signal aborts
  */
-export async function dialCircuit(
-  relay: Address,
-  token: Uint8Array,
-  signal: AbortSignal,
-  dial: (address: Address, signal: AbortSignal) => Promise<Connection> = dialRelay,
-): Promise<CircuitConnection> {
-  const connection = await dial(relay, signal);
+export async function dialCircuit(options: DialCircuitOptions): Promise<CircuitConnection> {
+  const { relay, at = relay, token, signal, dial = dialRelay } = options;
+  const connection = await dial(at, signal);
   try {
     await connection.write(circuitPreface(token));
     return new CircuitConnection(connection, relay);

@@ -20,13 +20,14 @@ export async function connect(
   { flags, operands }: Arguments,
   opened?: Screen,
 ): Promise<void> {
-  const [operand] = operands;
+  const operand = operands[0]!;
   // Plain chat knows no names, and no relays.
-  const plain = flags.plain ? parseAddress(operand!) : undefined;
-  const target = parseTarget(operand!, plain ? undefined : await relayOf(flags));
+  const target = flags.plain
+    ? { address: parseAddress(operand) }
+    : await parseTarget(operand, () => relayOf(flags));
   using screen = opened ?? Screen.open({ onInterrupt: environment.interrupt });
   environment.output.screen = screen;
-  if (plain) return await connectInPlain(environment, screen, plain, flags);
+  if (flags.plain) return await connectInPlain(environment, screen, parseAddress(operand), flags);
   const host = await openHost(environment, flags.name);
   const receiving = new Receiving(host, screen, {
     folder: flags.dir,

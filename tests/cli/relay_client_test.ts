@@ -141,7 +141,7 @@ Deno.test("by name: a circuit gives way to a direct path that comes up later, an
   await using anna = Program.start(["connect", "bob", "--relay", relay.address, "--json"]);
   const token = tokenOf(await bob.until("PeerInfo"));
   const { signal } = new AbortController();
-  const circuit = await dialCircuit(parseAddress(relay.address), token, signal);
+  const circuit = await dialCircuit({ relay: parseAddress(relay.address), token, signal });
   await circuit.join();
   listener.take(circuit);
   assertEquals((await anna.until("connected")).path, "relayed");

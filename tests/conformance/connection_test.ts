@@ -44,12 +44,12 @@ async function secured(pair: [Connection, Connection]): Promise<[Connection, Con
 async function circuitPair(
   pair: () => Promise<[Connection, Connection]>,
 ): Promise<[Connection, Connection]> {
-  const address = { host: "relay.test", port: 8080 };
+  const relay = { host: "relay.test", port: 8080 };
   const token = new Uint8Array(16).fill(3);
   const [[near, nearEnd], [far, farEnd]] = await Promise.all([pair(), pair()]);
   const { signal } = new AbortController();
   const dial = (inner: Connection) =>
-    dialCircuit(address, token, signal, () => Promise.resolve(inner));
+    dialCircuit({ relay, token, signal, dial: () => Promise.resolve(inner) });
   const circuits = await Promise.all([dial(near), dial(far)]);
   const ends = await Promise.all([nearEnd, farEnd].map(async (connection) => {
     await readExactly(connection, circuitPreface(token).length);

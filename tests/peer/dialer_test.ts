@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { dialSession } from "../../peer/dialer.ts";
 import { KnownPeers } from "../../peer/known_peers.ts";
+import { AsyncQueue } from "../../peer/async_queue.ts";
 import { Listener } from "../../peer/listener.ts";
-import { AddressRoute } from "../../peer/route.ts";
+import { AddressRoute, type Found, type Route } from "../../peer/route.ts";
 import type { Session } from "../../peer/session.ts";
 import { Trust } from "../../peer/trust.ts";
 import type { ByteStream } from "../../protocol/connection.ts";
@@ -16,8 +17,19 @@ import {
 import { generateKeyPair, type KeyPair } from "../../protocol/noise.ts";
 import { concatBytes, encodeText, equalBytes } from "../../protocol/bytes.ts";
 import { pattern } from "../conformance/connection.ts";
-import { FakeClock } from "../fakes/clock.ts";
-import { seededRandom } from "../fakes/connection_pair.ts";
+import { ReceiveBuffer } from "../../protocol/framing.ts";
+import { type SecureConnection, secureInitiator, secureResponder } from "../../protocol/secure.ts";
+import {
+  decodeHello,
+  encodeFrame,
+  encodeHello,
+  FrameType,
+  GoodbyeCode,
+  type Hello,
+  SessionFrameDecoder,
+} from "../../protocol/session_frame.ts";
+import { FakeClock, settled } from "../fakes/clock.ts";
+import { connectionPair, type MemoryConnection, seededRandom } from "../fakes/connection_pair.ts";
 import { readStream } from "../fakes/session_pair.ts";
 import { TcpProxy } from "../fakes/tcp_proxy.ts";
 
@@ -311,3 +323,94 @@ Deno.test("dialSession(): nothing dials any more once the signal has aborted", (
     assertEquals(clock.pending, 0);
     await far.fail(new UnreachableError("enough"));
   }));
+
+/** A connection to bob that has proven both keys, and bob's end of it in the hands of a test. */
+async function securePair(
+  clock: FakeClock,
+): Promise<[SecureConnection, BobsEnd, MemoryConnection]> {
+  const [near, far] = connectionPair();
+  const [initiator, responder] = await Promise.all([
+    secureInitiator(near, { identity: alice, clock }),
+    secureResponder(far, new ReceiveBuffer(64), { identity: bob, clock }),
+  ]);
+  return [initiator, new BobsEnd(responder), near];
+}
+
+class BobsEnd {
+  readonly #decoder = new SessionFrameDecoder();
+
+  constructor(readonly connection: SecureConnection) {}
+
+  async hello(): Promise<Hello> {
+    for (;;) {
+      const frame = this.#decoder.next();
+      if (frame?.type === FrameType.hello) return decodeHello(frame.payload);
+      if (!frame) this.#decoder.push((await this.connection.read())!);
+    }
+  }
+
+  async send(type: FrameType, payload: Uint8Array): Promise<void> {
+    await this.connection.write(encodeFrame({ type, stream: 0, payload }));
+  }
+}
+
+/** A route whose connections a test gives. */
+class GivenRoute implements Route {
+  readonly target = "bob";
+  readonly better = new AsyncQueue<SecureConnection>();
+
+  constructor(readonly connection: SecureConnection) {}
+
+  connect(): Promise<Found> {
+    return Promise.resolve(this);
+  }
+
+  admit(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+Deno.test("dialSession() takes a better connection when the other side has greeted on the one before, and not sooner", async () => {
+  const clock = new FakeClock();
+  const [first, bobsFirst] = await securePair(clock);
+  const [second, bobsSecond] = await securePair(clock);
+  const route = new GivenRoute(first);
+  const { signal } = new AbortController();
+  const dialling = dialSession(route, { name: "alice", signal, clock });
+  const hello = await bobsFirst.hello();
+  route.better.push(second);
+  let moved = false;
+  const moving = bobsSecond.hello().then((again) => {
+    moved = true;
+    return again;
+  });
+  await settled();
+  assert(!moved, "it greeted on both at once");
+  await bobsFirst.send(FrameType.hello, encodeHello({ ...hello, name: "bob" }));
+  const again = await moving;
+  assertEquals([again.sessionId, again.resumes], [hello.sessionId, true]);
+  await bobsSecond.send(FrameType.hello, encodeHello({ ...again, name: "bob" }));
+  const session = await dialling;
+  route.better.close();
+  await clock.until(session.end(GoodbyeCode.interrupted), 10_000, 100);
+  bobsSecond.connection.close();
+});
+
+Deno.test("dialSession() closes a better connection that comes when there is nothing to better any more", async () => {
+  const clock = new FakeClock();
+  const [first, bobsFirst] = await securePair(clock);
+  const [second, , line] = await securePair(clock);
+  const route = new GivenRoute(first);
+  const { signal } = new AbortController();
+  const dialling = dialSession(route, { name: "alice", signal, clock });
+  await bobsFirst.send(
+    FrameType.hello,
+    encodeHello({ ...await bobsFirst.hello(), name: "bob" }),
+  );
+  const session = await dialling;
+  await clock.until(session.end(GoodbyeCode.interrupted), 10_000, 100);
+  route.better.push(second);
+  route.better.close();
+  await settled();
+  assert(line.closed);
+});

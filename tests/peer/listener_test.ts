@@ -23,6 +23,7 @@ import {
 import { readAll } from "../conformance/connection.ts";
 import { systemClock } from "../../peer/clock.ts";
 import { FakeClock } from "../fakes/clock.ts";
+import { connectionPair } from "../fakes/connection_pair.ts";
 
 const bob = generateKeyPair();
 const ID = new Uint8Array(16).fill(3);
@@ -135,6 +136,23 @@ Deno.test("Listener.close() ends the queue and what is in its handshake; session
   silent.close();
   await Promise.all([caller.leave(), later.leave()]);
   await Promise.all([session.ended, second.ended]);
+});
+
+Deno.test("Listener.take() makes a session of a connection that came by another way, until it is closed", async () => {
+  await using listener = new TestListener();
+  const [near, far] = connectionPair();
+  listener.take(far);
+  const identity = generateKeyPair();
+  const caller = new Caller(await secureInitiator(near, { identity, clock: systemClock }));
+  await caller.hello();
+  const session = (await listener.sessions.next())!;
+  await caller.leave();
+  await session.ended;
+  listener.close();
+  await listener.closed;
+  const [, late] = connectionPair();
+  listener.take(late);
+  assert(late.closed);
 });
 
 Deno.test("Listener takes IPv4 and IPv6 where no address is named, and shows IPv4 as people write it", async () => {

@@ -208,7 +208,11 @@ Deno.test("RelayClient pings after 15 s in which it said nothing, answers pings,
   await settled();
   await place.clock.advance(RELAY_PING_MS);
   await side.until("Ping");
-  await place.clock.advance(RELAY_DEAD_MS - RELAY_PING_MS);
+  let ended = false;
+  client.ended.then(() => ended = true);
+  await place.clock.advance(RELAY_DEAD_MS - RELAY_PING_MS - 1);
+  assert(!ended);
+  await place.clock.advance(1);
   const error = await client.ended;
   assert(error.message.includes("no sign of life for 40 s"), error.message);
   await assertRejects(() => client.register("anna", []), UnreachableError);
