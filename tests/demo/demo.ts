@@ -1,7 +1,7 @@
 /**
- * Shows the program at work, on this machine alone: two people chat and send files, each with a
- * process, a folder and a key of their own. Exits with 0 only if everything was as it should be,
- * and leaves nothing behind.
+ * Shows the program at work, on this machine alone: two people chat and send files, and meet by name
+ * at a third one's relay, each with a process, a folder and a key of their own. Exits with 0 only if
+ * everything was as it should be, and leaves nothing behind.
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
@@ -17,6 +17,7 @@ const ALBUM = { "one.txt": "The first page\n", "день/два.txt": "Втор�
 interface People {
   alice: Person;
   bob: Person;
+  rita: Person;
 }
 
 /** Tells what comes next. */
@@ -57,6 +58,30 @@ async function meet({ alice, bob }: People): Promise<void> {
   await listener.shows(/^film\.mkv received/);
 
   tell("Alice leaves, too:");
+  await listener.type("/quit");
+  await listener.ended();
+}
+
+/** Nobody needs an address but that of a relay, which says who is where and no more. */
+async function meetByName({ alice, bob, rita }: People): Promise<void> {
+  tell("Rita runs a relay, where others meet by name:");
+  await using relay = rita.runs(..."relay --port 0 --host 127.0.0.1".split(" "));
+  const [, address] = await relay.shows(/p2p connect NAME --relay (\S+)/);
+
+  tell("Alice can be found there:");
+  await using listener = alice.run(
+    ..."listen --port 0 --host 127.0.0.1 --relay".split(" "),
+    address!,
+  );
+  await listener.shows(/^Registered as alice/);
+
+  tell("Bob needs only her name, and what they say goes straight from him to her:");
+  await using chat = bob.run("connect", "alice", "--relay", address!);
+  await Promise.all([chat.shows(/^Connected to alice/), listener.shows(/^Connected to bob/)]);
+  await chat.type("Found you");
+  await listener.shows(/^bob: Found you$/);
+  await chat.type("/quit");
+  await chat.ended();
   await listener.type("/quit");
   await listener.ended();
 }
@@ -106,9 +131,11 @@ async function main(): Promise<number> {
     const people = {
       alice: new Person("alice", machines, signal),
       bob: new Person("bob", machines, signal),
+      rita: new Person("rita", machines, signal),
     };
     await meet(people);
     await compare(people);
+    await meetByName(people);
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     tell(`All of it arrived as it was, in ${seconds} s.`);
     return 0;

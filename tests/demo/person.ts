@@ -29,7 +29,11 @@ export class Person {
 
   /** Runs `p2p WORDS --name NAME`. */
   run(...words: string[]): Run {
-    const args = [...words, "--name", this.#name];
+    return this.runs(...words, "--name", this.#name);
+  }
+
+  /** Runs `p2p WORDS`. */
+  runs(...args: string[]): Run {
     this.#show("$", `p2p ${args.join(" ")}`);
     return new Run({
       command: [Deno.execPath(), "run", "--no-prompt", ...PERMISSIONS, PROGRAM, ...args],
