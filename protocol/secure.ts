@@ -29,6 +29,7 @@ const WIRE_BYTES = RECORDS_PER_WRITE * (FRAME_HEADER_BYTES + MAX_FRAME_BYTES);
 const SMALL_WIRE_BYTES = [512, 4_096] as const;
 /** Bytes read from the carrier at once, at the most, by a connection that carries much. */
 const RECEIVE_BUFFER_BYTES = 8 * 65_536;
+const NOTHING = new Uint8Array(0);
 
 export interface SecureOptions {
   /** Our static key. */
@@ -232,9 +233,9 @@ export class SecureConnection implements Connection {
   readonly #receiving: CipherState;
   readonly #maxFrameBytes: number;
   /** Where records are sealed. As small as what was written so far allows. */
-  #wire = new Uint8Array(0);
+  #wire: Uint8Array = NOTHING;
   /** Plaintext that did not fit the reader's room. */
-  #rest: Uint8Array = new Uint8Array(0);
+  #rest: Uint8Array = NOTHING;
   #closed = false;
 
   constructor(
@@ -256,12 +257,17 @@ export class SecureConnection implements Connection {
 
   async read(into?: Uint8Array): Promise<Uint8Array | null> {
     this.#throwIfClosed();
-    const plaintext = this.#takeRest() ?? await this.#readRecord();
-    if (plaintext === null || !into) return plaintext;
-    const count = Math.min(into.length, plaintext.length);
-    into.set(plaintext.subarray(0, count));
-    this.#rest = plaintext.subarray(count);
-    return into.subarray(0, count);
+    let plaintext = this.#nextPlaintext();
+    while (!plaintext) {
+      const room = this.#received.space();
+      const read = await this.#inner.read(room);
+      this.#throwIfClosed();
+      if (read === null) return this.#ended();
+      this.#received.filled(read.length);
+      if (read.length === room.length) this.#expectMuch();
+      plaintext = this.#nextPlaintext();
+    }
+    return into ? this.#copyInto(into, plaintext) : plaintext;
   }
 
   async write(...parts: Uint8Array[]): Promise<void> {
@@ -303,32 +309,31 @@ export class SecureConnection implements Connection {
     if (size > this.#wire.length) this.#wire = new Uint8Array(size);
   }
 
-  #takeRest(): Uint8Array | undefined {
-    if (this.#rest.length === 0) return undefined;
-    const rest = this.#rest;
-    this.#rest = new Uint8Array(0);
-    return rest;
-  }
-
-  /** The plaintext of the next record that has any. */
-  async #readRecord(): Promise<Uint8Array | null> {
+  /** What was left of a record, or else the next record that has anything; not if none is whole. */
+  #nextPlaintext(): Uint8Array | undefined {
+    if (this.#rest.length > 0) {
+      const rest = this.#rest;
+      this.#rest = NOTHING;
+      return rest;
+    }
     for (;;) {
       const record = this.#received.takeFrame(this.#maxFrameBytes);
-      if (record) {
-        const plaintext = this.#receiving.open(record);
-        if (plaintext.length > 0) return plaintext;
-        continue;
-      }
-      const room = this.#received.space();
-      const read = await this.#inner.read(room);
-      this.#throwIfClosed();
-      if (read === null) {
-        if (this.#received.pending === 0) return null;
-        throw new UnreachableError("Connection lost: it ended in the middle of a record");
-      }
-      this.#received.filled(read.length);
-      if (read.length === room.length) this.#expectMuch();
+      if (!record) return undefined;
+      const plaintext = this.#receiving.open(record);
+      if (plaintext.length > 0) return plaintext;
     }
+  }
+
+  #copyInto(into: Uint8Array, plaintext: Uint8Array): Uint8Array {
+    const count = Math.min(into.length, plaintext.length);
+    into.set(plaintext.subarray(0, count));
+    this.#rest = plaintext.subarray(count);
+    return into.subarray(0, count);
+  }
+
+  #ended(): null {
+    if (this.#received.pending === 0) return null;
+    throw new UnreachableError("Connection lost: it ended in the middle of a record");
   }
 
   /** Larger reads, where the other side may send much. */

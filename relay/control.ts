@@ -1,20 +1,17 @@
-/** A control session: a client that has proven its key, and what it asks for, a line each. */
+/** A client on a control session: it has proven its key, and asks for things, a line each. */
 import { concatBytes } from "../protocol/bytes.ts";
 import { sleep } from "../protocol/clock.ts";
-import type { Connection } from "../protocol/connection.ts";
 import { P2pError, ProtocolError } from "../protocol/errors.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
-import type { ReceiveBuffer } from "../protocol/framing.ts";
 import { RELAY_DEAD_MS } from "../protocol/limits.ts";
 import { checkName } from "../protocol/name.ts";
-import { RELAY_PREFACE } from "../protocol/preface.ts";
 import {
   decodeRendezvous,
   encodeRendezvous,
   type Refusal,
   type RendezvousMessage,
 } from "../protocol/rendezvous.ts";
-import { type SecureConnection, secureResponder } from "../protocol/secure.ts";
+import type { SecureConnection } from "../protocol/secure.ts";
 import type { Circuits, Party } from "./circuits.ts";
 import type { RelayContext } from "./context.ts";
 import { FAREWELL_MS } from "./farewell.ts";
@@ -32,34 +29,10 @@ const NEWLINE = Uint8Array.of(0x0a);
 export interface ControlOptions {
   context: RelayContext;
   circuits: Circuits;
-  /** Aborts when the time for handshake and Hello is over. */
-  signal: AbortSignal;
-  /** Called when both are complete. */
+  /** Called when the client has been let in. */
   onGreeted: () => void;
 }
 
-/**
- * Serves a client from its handshake until its connection is closed.
- * @param received what was already read, its preface line included
- * @throws {P2pError} if the handshake fails
- */
-export async function serveControl(
-  connection: Connection,
-  received: ReceiveBuffer,
-  options: ControlOptions,
-): Promise<void> {
-  const { identity, clock, limits } = options.context;
-  const secure = await secureResponder(connection, received, {
-    identity,
-    clock,
-    preface: RELAY_PREFACE,
-    maxRecordBytes: limits.maxMessageBytes,
-    signal: options.signal,
-  });
-  await new ControlClient(secure, connection.remote, options).serve();
-}
-
-/** A client on a control session. */
 export class ControlClient implements Holder, Party {
   readonly kind = "control";
   readonly ip: string;
@@ -77,7 +50,7 @@ export class ControlClient implements Holder, Party {
   #sending: Promise<void> | undefined;
   #state: "new" | "greeted" | "ending" = "new";
   #heardAt: number;
-  #cancelTimer: () => void;
+  #cancelFarewell = () => {};
 
   constructor(connection: SecureConnection, remote: string, options: ControlOptions) {
     const { ip, address } = endpointOf(remote);
@@ -87,26 +60,33 @@ export class ControlClient implements Holder, Party {
     this.key = connection.remoteKey;
     this.#address = address;
     this.#connection = connection;
-    this.#lines = new Lines(connection, limits.maxMessageBytes);
+    this.#lines = new Lines(limits.maxMessageBytes);
     this.#options = options;
     this.#heardAt = clock.now();
-    this.#cancelTimer = clock.after(RELAY_DEAD_MS, () => this.#checkAlive());
   }
 
   /** Resolves when its connection is closed. */
   async serve(): Promise<void> {
-    const { draining, names, clock } = this.#options.context;
-    const drain = () => this.#refuse("Draining");
-    draining.addEventListener("abort", drain);
+    const { names, clock } = this.#options.context;
     try {
       await this.#converse();
     } finally {
-      draining.removeEventListener("abort", drain);
-      this.#cancelTimer();
+      this.#cancelFarewell();
       this.#connection.close();
       names.lost(this, clock.now());
       this.#options.circuits.left(this);
     }
+  }
+
+  /** The relay is about to end. */
+  drain(): void {
+    this.#refuse("Draining");
+  }
+
+  /** Gives the connection up if nothing has come for too long. */
+  checkAlive(): void {
+    const silentMs = this.#options.context.clock.now() - this.#heardAt;
+    if (silentMs >= RELAY_DEAD_MS) this.#connection.close();
   }
 
   /** Its key has taken its name on another connection. */
@@ -140,8 +120,11 @@ export class ControlClient implements Holder, Party {
   /** Takes messages until the connection ends; what comes after the last answer is dropped. */
   async #converse(): Promise<void> {
     try {
-      for (let line = await this.#lines.next(); line; line = await this.#lines.next()) {
-        await this.#takeLine(line);
+      for (let read = await this.#connection.read(); read; read = await this.#connection.read()) {
+        this.#lines.push(read);
+        for (let line = this.#lines.next(); line; line = this.#lines.next()) {
+          await this.#takeLine(line);
+        }
       }
     } catch (error) {
       if (!(error instanceof P2pError)) throw error;
@@ -243,8 +226,7 @@ export class ControlClient implements Holder, Party {
   async #end(): Promise<void> {
     const { names, clock } = this.#options.context;
     this.#state = "ending";
-    this.#cancelTimer();
-    this.#cancelTimer = clock.after(FAREWELL_MS, () => this.#connection.close());
+    this.#cancelFarewell = clock.after(FAREWELL_MS, () => this.#connection.close());
     names.lost(this, clock.now());
     try {
       await this.#sending;
@@ -252,12 +234,5 @@ export class ControlClient implements Holder, Party {
     } catch {
       // It is gone.
     }
-  }
-
-  #checkAlive(): void {
-    const { clock } = this.#options.context;
-    const left = this.#heardAt + RELAY_DEAD_MS - clock.now();
-    if (left <= 0) return this.#connection.close();
-    this.#cancelTimer = clock.after(left, () => this.#checkAlive());
   }
 }

@@ -18,7 +18,7 @@ import type { Refusal } from "../protocol/rendezvous.ts";
 import { Admission } from "./admission.ts";
 import { Circuits } from "./circuits.ts";
 import type { RelayContext } from "./context.ts";
-import { serveControl } from "./control.ts";
+import { ControlSessions } from "./control_sessions.ts";
 import { newCounters } from "./counters.ts";
 import { farewell, FAREWELL_MS } from "./farewell.ts";
 import type { Datagrams, RelayHost, RelayPort } from "./host.ts";
@@ -65,6 +65,7 @@ export class RelayServer implements AsyncDisposable {
   readonly #port: RelayPort;
   readonly #services: RelayServices;
   readonly #circuits: Circuits;
+  readonly #controls: ControlSessions;
   readonly #draining = new AbortController();
   /** Connections that are open, and what ends when each is done with. */
   readonly #open = new Map<Connection, Promise<void>>();
@@ -78,6 +79,7 @@ export class RelayServer implements AsyncDisposable {
     this.#port = options.port;
     this.#services = options.services;
     this.#circuits = new Circuits(this.#context);
+    this.#controls = new ControlSessions(this.#context, this.#circuits);
     this.#port.accept((connection) => this.#take(connection));
     this.#datagrams = this.#services.datagrams(this.#port.datagrams, this.#context);
   }
@@ -150,39 +152,38 @@ export class RelayServer implements AsyncDisposable {
     }
   }
 
-  /** @throws {P2pError} if it broke off, or said what is nothing */
+  /**
+   * Promises are handed on rather than awaited: a function that waits costs memory, and thousands
+   * of clients stay for long.
+   * @throws {P2pError} if it broke off, or said what is nothing
+   */
   async #dispatch(arrival: Arrival): Promise<void> {
     const { connection, received } = arrival;
     const kind = await arrival.kind();
-    if (kind === "p2p") return await this.#welcome(arrival, parsePreface(await arrival.line()));
+    if (kind === "p2p") return this.#welcome(arrival, parsePreface(await arrival.line()));
     arrival.settle();
-    if (kind === "http") return await this.#services.http(connection, received, this.#context);
-    await farewell(connection, this.#clock, encodeText(`${ADVICE}\n`));
+    if (kind === "http") return this.#services.http(connection, received, this.#context);
+    return farewell(connection, this.#clock, encodeText(`${ADVICE}\n`));
   }
 
-  async #welcome(arrival: Arrival, preface: Preface): Promise<void> {
+  #welcome(arrival: Arrival, preface: Preface): Promise<void> {
     const { connection, received } = arrival;
-    if (this.#draining.signal.aborted) return await this.#dismiss(arrival, REFUSAL_TEXTS.Draining);
+    if (this.#draining.signal.aborted) return this.#dismiss(arrival, REFUSAL_TEXTS.Draining);
     if (preface.word === "relay") {
-      return await serveControl(connection, received, {
-        context: this.#context,
-        circuits: this.#circuits,
-        signal: arrival.signal,
-        onGreeted: () => arrival.settle(),
-      });
+      return this.#controls.serve(connection, received, () => arrival.settle());
     }
-    if (preface.word === "circuit") {
-      arrival.settle();
-      received.takeLine(MAX_PREFACE_BYTES);
-      const end = { connection, received: received.takeAll().slice() };
-      return await this.#circuits.enter(end, preface.token);
+    if (preface.word !== "circuit") {
+      return this.#dismiss(arrival, WRONG_WORDS[preface.word] ?? UNKNOWN_WORD);
     }
-    await this.#dismiss(arrival, WRONG_WORDS[preface.word] ?? UNKNOWN_WORD);
+    arrival.settle();
+    received.takeLine(MAX_PREFACE_BYTES);
+    const end = { connection, received: received.takeAll().slice() };
+    return this.#circuits.enter(end, preface.token);
   }
 
-  async #dismiss(arrival: Arrival, why: string): Promise<void> {
+  #dismiss(arrival: Arrival, why: string): Promise<void> {
     arrival.settle();
-    await farewell(arrival.connection, this.#clock, errorPreface(why));
+    return farewell(arrival.connection, this.#clock, errorPreface(why));
   }
 }
 
@@ -206,27 +207,21 @@ function buildContext({ host, limits }: RelayServerOptions, draining: AbortSigna
 /** A connection of which is not yet known what it wants, and the time that it has to say it. */
 class Arrival {
   readonly received = new ReceiveBuffer(FIRST_READ_BYTES);
-  readonly #deadline = new AbortController();
-  readonly #cancel: () => void;
+  #cancel: (() => void) | undefined;
   #silent = true;
 
   constructor(readonly connection: Connection, clock: Clock) {
     this.#cancel = clock.after(HANDSHAKE_TIMEOUT_MS, () => {
-      this.#deadline.abort(new UnreachableError("it said nothing sensible for 10 s"));
       // Who says nothing may be a person who waits for us to begin.
       const told = this.#silent ? connection.write(encodeText(`${ADVICE}\n`)) : Promise.resolve();
       told.catch(() => {}).then(() => connection.close());
     });
   }
 
-  /** Aborts when the time is over. */
-  get signal(): AbortSignal {
-    return this.#deadline.signal;
-  }
-
   /** It has said what it wants: it has time from here on. */
   settle(): void {
-    this.#cancel();
+    this.#cancel?.();
+    this.#cancel = undefined;
   }
 
   kind() {

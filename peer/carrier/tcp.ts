@@ -30,9 +30,15 @@ export class TcpConnection implements Connection {
   }
 
   async read(into?: Uint8Array): Promise<Uint8Array | null> {
+    this.#throwIfClosed();
     const room = into ?? new Uint8Array(READ_BYTES);
-    const count = await this.#attempt(() => this.#conn.read(room));
-    return count === null ? null : room.subarray(0, count);
+    // In one function: thousands of connections that wait here cost memory for each.
+    try {
+      const count = await this.#conn.read(room);
+      return count === null ? null : room.subarray(0, count);
+    } catch (cause) {
+      throw lostError(cause);
+    }
   }
 
   async write(...parts: Uint8Array[]): Promise<void> {
@@ -59,13 +65,21 @@ export class TcpConnection implements Connection {
   }
 
   async #attempt<T>(action: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw new UnreachableError("Connection not usable: it was closed");
+    this.#throwIfClosed();
     try {
       return await action();
     } catch (cause) {
-      throw new UnreachableError(`Connection lost: ${describeNetworkError(cause)}`, { cause });
+      throw lostError(cause);
     }
   }
+
+  #throwIfClosed(): void {
+    if (this.#closed) throw new UnreachableError("Connection not usable: it was closed");
+  }
+}
+
+function lostError(cause: unknown): UnreachableError {
+  return new UnreachableError(`Connection lost: ${describeNetworkError(cause)}`, { cause });
 }
 
 /** What errors say of an address that does not answer. */

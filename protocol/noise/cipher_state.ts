@@ -6,6 +6,12 @@ import { MAX_FRAME_BYTES, MAX_RECORD_BYTES, TAG_BYTES } from "../limits.ts";
 const algorithm = "chacha20-poly1305";
 const cipherOptions = { authTagLength: TAG_BYTES };
 const lastU32 = 0xffff_ffff;
+/**
+ * Four zero bytes, then the counter, little-endian (section 12.3). One for all: it is used up at
+ * once, and thousands of idle sessions need none of their own.
+ */
+const nonce = new Uint8Array(12);
+const nonceView = new DataView(nonce.buffer);
 
 /**
  * ChaCha20-Poly1305 with a key and a counter: Noise's CipherState (revision 34, section 5.1). One
@@ -15,11 +21,6 @@ const lastU32 = 0xffff_ffff;
  */
 export class CipherState {
   readonly #key: Uint8Array;
-  /**
-   * Four zero bytes, then the counter, little-endian (section 12.3). Reused: every record costs.
-   */
-  readonly #nonce = new Uint8Array(12);
-  readonly #nonceView = new DataView(this.#nonce.buffer);
   // The counter's halves: a bigint would allocate for every record.
   #low: number;
   #high: number;
@@ -94,15 +95,15 @@ export class CipherState {
   #nextNonce(): Uint8Array {
     if (this.#cleared) throw new ProtocolError("Cipher not usable: it was closed");
     if (this.#low === lastU32 && this.#high === lastU32) throw exhaustedError();
-    this.#nonceView.setUint32(4, this.#low, true);
-    this.#nonceView.setUint32(8, this.#high, true);
+    nonceView.setUint32(4, this.#low, true);
+    nonceView.setUint32(8, this.#high, true);
     if (this.#low === lastU32) {
       this.#low = 0;
       this.#high++;
     } else {
       this.#low++;
     }
-    return this.#nonce;
+    return nonce;
   }
 
   #notAuthentic(reason: string, cause?: unknown): ProtocolError {
