@@ -117,6 +117,30 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "by name: a file whose relay goes in the middle goes on when it is back",
+  ignore: !OWN_ADDRESS,
+  async fn() {
+    using folder = new TemporaryFolder();
+    const options = { config: folder.folder("relay"), flags: ["--circuit-rate", "4M"] };
+    const first = await startRelay({ host: OWN_ADDRESS!, ...options });
+    const { address } = first;
+    await using bob = await listen(address, "bob", ["--yes", "--dir", folder.folder("in")]);
+    const bytes = new Uint8Array(8_000_000).map((_, index) => index >> 10);
+    const file = folder.file("a.bin", bytes);
+    await using anna = Program.start(["send", "--to", "bob", "--relay", address, "--json", file]);
+    await anna.until("progress");
+    await kill(first);
+    await anna.until("away");
+    const port = address.split(":")[1]!;
+    await using _second = await startRelay({ host: OWN_ADDRESS!, port, ...options });
+    assertEquals((await anna.until("back")).path, "relayed");
+    assertEquals((await anna.finished()).code, 0);
+    await bob.until("received");
+    assertEquals(await Deno.readFile(folder.join("in", "a.bin")), bytes);
+  },
+});
+
 Deno.test("by name: a circuit gives way to a direct path that comes up later, and the chat goes on", async () => {
   const identity = generateKeyPair();
   await using relay = await startRelay();
