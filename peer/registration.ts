@@ -93,7 +93,7 @@ export class Registration implements AsyncDisposable {
     // Without the relay there is nobody to ask: the next registration is under this name.
     if (!client) return;
     try {
-      await client.register(name, this.#candidates(await client.welcome));
+      await this.#register(client);
       this.#registered = false;
       this.#tellRegistered();
     } catch (error) {
@@ -136,7 +136,7 @@ export class Registration implements AsyncDisposable {
       clock: this.#clock,
     });
     try {
-      await client.register(this.#name, this.#candidates(await client.welcome));
+      await this.#register(client);
       this.#client = client;
       this.#backoff.succeeded();
       this.#tellRegistered();
@@ -148,14 +148,21 @@ export class Registration implements AsyncDisposable {
     }
   }
 
-  /** Where we take connections; the relay tells under which address others see us. */
-  #candidates(seen: string): string[] {
-    const addresses = this.#options.addresses();
+  async #register(client: RelayClient): Promise<void> {
+    await client.register(this.#name, this.#candidates(client.address, await client.welcome));
+  }
+
+  /**
+   * Where we take connections: this machine's own addresses are of use where the relay is here, and
+   * the one under which the relay sees us where it is not.
+   */
+  #candidates(relay: Address, seen: string): string[] {
+    const here = isLoopback(relay.host);
+    const addresses = this.#options.addresses().filter(({ host }) => here || !isLoopback(host));
     const [first] = addresses;
     const outside = parseIpAddress(seen);
-    if (first && outside && !addresses.every(({ host }) => isLoopback(host))) {
-      addresses.push({ host: outside.host, port: first.port });
-    }
+    // Before those that are left out if there are many.
+    if (first && outside && !here) addresses.splice(1, 0, { ...outside, port: first.port });
     return [...new Set(addresses.map(formatAddress))];
   }
 
