@@ -34,9 +34,9 @@ Exit codes:
   0    done
   1    failed
   2    the command line is wrong
-  3    the other side refused
-  4    the peer could not be reached, was lost, or does not speak p2p
-  5    the peer's key is not the one that was expected
+  3    the other side refused, or the relay
+  4    peer or relay could not be reached, was lost, or does not speak p2p
+  5    the peer's or relay's key is not the one that was expected
   6    a file or folder of this machine cannot be read or written
   130  interrupted
 
