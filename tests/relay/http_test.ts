@@ -228,6 +228,22 @@ Deno.test("parseRequest() joins headers of one name, in whatever case", () => {
   assertEquals(Object.keys(headers), ["host", "x-a", "__proto__"]);
 });
 
+for (
+  const [what, value, status] of [
+    ["blanks around a carriage return", `${" ".repeat(8_000)}\rx`, 400],
+    ["blanks between two letters", `x${" ".repeat(8_000)}x`, 200],
+    ["tabs and nothing else", "\t".repeat(8_000), 200],
+    ["commas and blanks", ", ".repeat(4_000), 200],
+  ] as const
+) {
+  Deno.test(`a header of ${what} holds nobody up`, async () => {
+    const begun = performance.now();
+    const answer = await ask(fakeRelayContext(), get("/health", `Connection:${value}\r\n`));
+    assertEquals(answer.status, status);
+    assert(performance.now() - begun < 500);
+  });
+}
+
 Deno.test("whatever comes is answered once, or not at all, and never throws", async () => {
   const line = fc.oneof(
     fc.constantFrom("GET / HTTP/1.1", "Host: a", "Content-Length: 0", "", "Connection: upgrade"),
