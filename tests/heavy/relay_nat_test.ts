@@ -8,6 +8,8 @@ import { assertSameBytes } from "./same_bytes.ts";
 
 const RELAY_PORT = 8080;
 const FILM_BYTES = 20_000_000;
+/** Where the listener takes connections. */
+const LISTENER_PORT = 8080;
 /** Milliseconds in which whoever asks by name must be connected. */
 const CONNECTED_WITHIN_MS = 2_000;
 
@@ -47,16 +49,31 @@ class Meeting implements AsyncDisposable {
 
   /** Sends a film from `a`; tells the path, and how long it took to be connected. */
   async sendFilm(): Promise<{ path: string; milliseconds: number }> {
-    const film = this.folder.join("film.mkv");
-    await randomFile(film, FILM_BYTES);
+    await this.makeFilm();
     const started = performance.now();
-    await using sender = this.start("a", ["send", "--to", "bella", "--file", film], "anna");
+    await using sender = this.startFilm();
     const { path } = await sender.until("connected");
     const milliseconds = performance.now() - started;
-    await sender.until("sent");
-    assertEquals((await sender.finished()).code, 0);
-    await assertSameBytes(film, this.folder.join("incoming/film.mkv"));
+    await this.filmArrived(sender);
     return { path, milliseconds };
+  }
+
+  async makeFilm(): Promise<void> {
+    await randomFile(this.folder.join("film.mkv"), FILM_BYTES);
+  }
+
+  /** Begins to send the film. */
+  startFilm(): Program {
+    const words = ["send", "--to", "bella", "--file", this.folder.join("film.mkv")];
+    return this.start("a", words, "anna");
+  }
+
+  /** Waits until the film has been sent, and compares. */
+  async filmArrived(sender: Program): Promise<void> {
+    const { code, stderr } = await sender.finished();
+    assertEquals(code, 0, stderr);
+    await this.listener.until("received");
+    await assertSameBytes(this.folder.join("film.mkv"), this.folder.join("incoming/film.mkv"));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -93,5 +110,57 @@ natTest(
     assertEquals((await chat.until("connected")).path, "relayed");
     await chat.write("can you hear me?\n");
     assertEquals((await meeting.listener.until("message")).text, "can you hear me?");
+  },
+);
+
+/** From now on everything to and from the listener's port vanishes. What it dials itself goes on. */
+async function cutDirect(lab: NatLab): Promise<void> {
+  const rules = `table inet cut {
+    chain in { type filter hook input priority 0; tcp dport ${LISTENER_PORT} drop; }
+    chain out { type filter hook output priority 0; tcp sport ${LISTENER_PORT} drop; }
+  }`;
+  await lab.run("b", "nft", rules);
+}
+
+async function restoreDirect(lab: NatLab): Promise<void> {
+  await lab.run("b", "nft", "delete table inet cut");
+}
+
+/** What a program told of its connection, in order. */
+function pathsOf({ events }: Program): string[] {
+  const told = events.filter(({ event }) => /^(connected|path|away|back)$/.test(event));
+  return told.map(({ event, path }) => `${event} ${path ?? ""}`.trim());
+}
+
+natTest(
+  "by name: a file that began through the relay goes straight as soon as that can be",
+  ["none", "none", "--rate", "40"],
+  async (lab) => {
+    await using meeting = await Meeting.open(lab);
+    await cutDirect(lab);
+    await meeting.makeFilm();
+    await using sender = meeting.startFilm();
+    await sender.until("progress");
+    await restoreDirect(lab);
+    await meeting.filmArrived(sender);
+    for (const side of [sender, meeting.listener]) {
+      assertEquals(pathsOf(side), ["connected relayed", "path direct"]);
+    }
+  },
+);
+
+natTest(
+  "by name: a file whose straight path goes silent in the middle goes on through the relay",
+  ["none", "none", "--rate", "40"],
+  async (lab) => {
+    await using meeting = await Meeting.open(lab);
+    await meeting.makeFilm();
+    await using sender = meeting.startFilm();
+    await sender.until("progress", ({ bytes }) => bytes > 0);
+    await cutDirect(lab);
+    await meeting.filmArrived(sender);
+    for (const side of [sender, meeting.listener]) {
+      assertEquals(pathsOf(side), ["connected direct", "away", "back relayed", "path relayed"]);
+    }
   },
 );
