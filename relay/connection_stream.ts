@@ -7,6 +7,7 @@ const READ_BYTES = 2_048;
 /** A Connection as Node's streams have it, for packages that know nothing else. It owns it. */
 export class ConnectionStream extends Duplex {
   readonly #connection: Connection;
+  readonly #room = new Uint8Array(READ_BYTES);
 
   constructor(connection: Connection) {
     super({ readableHighWaterMark: READ_BYTES });
@@ -14,8 +15,9 @@ export class ConnectionStream extends Duplex {
   }
 
   override _read(): void {
-    this.#connection.read(new Uint8Array(READ_BYTES)).then(
-      (bytes) => this.push(bytes),
+    // Who is given a byte may keep it: not with all the room that it was read into.
+    this.#connection.read(this.#room).then(
+      (bytes) => this.push(bytes && bytes.slice()),
       (error) => this.destroy(error),
     );
   }

@@ -29,6 +29,8 @@ import { endpointOf, sourceOf } from "./source.ts";
 
 /** Frames that one message may be cut into. */
 const MAX_FRAGMENTS = 64;
+/** Bytes in the pieces in which a message comes, on average at the least: each costs memory. */
+const MIN_PIECE_BYTES = 16;
 /** Bytes that wait for a client to read them before nothing more is read of it. */
 const MAX_UNREAD_BYTES = 16_384;
 /** Milliseconds for which nothing is read of a client that asks too fast. */
@@ -57,6 +59,7 @@ export async function serveWebSocket(options: WebSocketOptions): Promise<void> {
     perMessageDeflate: false,
     maxPayload: context.limits.maxMessageBytes,
     maxFragments: MAX_FRAGMENTS,
+    maxBufferedChunks: Math.ceil(context.limits.maxMessageBytes / MIN_PIECE_BYTES),
     autoPong: false,
     closeTimeout: FAREWELL_MS,
   });

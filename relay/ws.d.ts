@@ -9,6 +9,8 @@ export interface WebSocketServerOptions {
   /** Bytes in a message. */
   maxPayload: number;
   maxFragments: number;
+  /** Pieces of a frame, as they were read, that are kept until it is whole. */
+  maxBufferedChunks: number;
   /** Whether a ping is answered by itself, however many come. */
   autoPong: boolean;
   /** Milliseconds that the other side has to close, too. */

@@ -26,14 +26,18 @@ class RawWebSocket implements AsyncDisposable {
   readonly http: HttpClient;
   #received = new Uint8Array(0);
 
-  constructor(readonly context: FakeRelayContext) {
-    this.http = new HttpClient(context);
+  /** @param chunk bytes that the relay gets in each read, at the most */
+  constructor(readonly context: FakeRelayContext, chunk?: number) {
+    this.http = new HttpClient(context, chunk);
   }
 
-  static async open(context: FakeRelayContext): Promise<RawWebSocket> {
-    const client = new RawWebSocket(context);
+  static async open(context: FakeRelayContext, chunk?: number): Promise<RawWebSocket> {
+    const client = new RawWebSocket(context, chunk);
     await client.http.send(UPGRADE);
-    const head = new TextDecoder().decode((await client.http.connection.read())!);
+    let head = "";
+    while (!head.endsWith("\r\n\r\n")) {
+      head += new TextDecoder().decode((await client.http.connection.read())!);
+    }
     assertStringIncludes(head, "HTTP/1.1 101 ");
     assertStringIncludes(head, "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     return client;
@@ -270,6 +274,13 @@ for (
     assertEquals(await client.next(), [Opcode.close, code]);
   });
 }
+
+Deno.test("a message that trickles in byte by byte is heard, one that is all crumbs is not kept", async () => {
+  await using client = await RawWebSocket.open(fakeRelayContext(), 1);
+  assertEquals(await client.asks('"Ping"'), '"Pong"');
+  await client.sends(frame(Opcode.text, "x".repeat(4_000)));
+  assertEquals(await client.next(), [Opcode.close, "1008"]);
+});
 
 Deno.test("a message in pieces, with a ping between, and behind the request, is heard", async () => {
   const context = fakeRelayContext();
