@@ -75,6 +75,7 @@ function isUpgrade({ method, path, headers }: HttpRequest): boolean {
 }
 
 function answer(request: HttpRequest, context: RelayContext): HttpResponse {
+  context.names.forgetKept(context.clock.now());
   const read = PATHS[request.path];
   if (!read) return { status: 404, body: "not found\n" };
   if (READ_METHODS.includes(request.method)) return read(context, request);

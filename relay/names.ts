@@ -13,6 +13,12 @@ import { checkName } from "../protocol/name.ts";
 import type { Refusal } from "../protocol/rendezvous.ts";
 import type { RelayLimits } from "./limits.ts";
 
+/**
+ * The part of all names that may be held over UDP: registrations there cost nothing, and may come in
+ * the names of any number of addresses. So they leave room for those who have proven theirs.
+ */
+const UDP_SHARE = 1 / 2;
+
 /** What a name was registered over. */
 export type HolderKind = "control" | "udp" | "websocket";
 
@@ -33,10 +39,10 @@ export interface Holder {
 
 /** A name whose connection was lost, kept for its key. */
 interface Kept {
-  readonly kind: "kept";
+  /** What it was registered over. */
+  readonly kind: HolderKind;
   readonly source: string;
   readonly key: Uint8Array;
-  readonly carrier: HolderKind;
   readonly until: number;
 }
 
@@ -52,7 +58,7 @@ export class Names {
   readonly #held = new Map<string, Holder>();
   /** In the order in which they fall free. */
   readonly #kept = new Map<string, Kept>();
-  /** How many names count for each source. */
+  /** How many names count for each source, those over UDP apart from the others. */
   readonly #perSource = new Map<string, number>();
 
   constructor(options: NamesOptions) {
@@ -71,7 +77,7 @@ export class Names {
    * @returns why not, if it does not get it; it keeps the one that it had then
    */
   register(text: string, holder: Holder, now: number): Refusal | undefined {
-    this.#forgetKept(now);
+    this.forgetKept(now);
     const { name } = checkName(text);
     if (name === undefined) return "BadName";
     if (holder.name === name) return undefined;
@@ -81,7 +87,7 @@ export class Names {
     this.#vacate(name);
     this.#held.set(name, holder);
     holder.name = name;
-    this.#count(holder.kind, holder.source, 1);
+    this.#count(holder, 1);
     return undefined;
   }
 
@@ -104,26 +110,42 @@ export class Names {
     if (holder.name === undefined) return;
     this.#held.delete(holder.name);
     holder.name = undefined;
-    this.#count(holder.kind, holder.source, -1);
+    this.#count(holder, -1);
   }
 
   /** The holder's connection was lost: its name is kept for its key, if it has one. */
   lost(holder: Holder, now: number): void {
-    const { name, key, source, kind: carrier } = holder;
+    const { name, key, source, kind } = holder;
     this.leave(holder);
     if (name === undefined || key === undefined) return;
-    this.#kept.set(name, { kind: "kept", source, key, carrier, until: now + NAME_GRACE_MS });
-    this.#count(carrier, source, 1);
+    const kept: Kept = { kind, source, key, until: now + NAME_GRACE_MS };
+    this.#kept.set(name, kept);
+    this.#count(kept, 1);
+  }
+
+  /** Frees the names that were kept for long enough: called before they are counted. */
+  forgetKept(now: number): void {
+    for (const [name, { until }] of this.#kept) {
+      if (until > now) return;
+      this.#free(name);
+    }
   }
 
   #refusal(name: string, holder: Holder): Refusal | undefined {
     const rival = this.#held.get(name) ?? this.#kept.get(name);
     if (rival && !yields(rival, holder)) return "NameTaken";
     const hadOne = holder.name !== undefined;
-    if (!rival && !hadOne && this.size >= this.#limits.maxRegistrations) return "Full";
-    if (hadOne || rival?.source === holder.source) return undefined;
-    const count = this.#perSource.get(holder.source) ?? 0;
+    if (!rival && !hadOne && this.#isFull(holder.kind)) return "Full";
+    const account = accountOf(holder);
+    if (hadOne || (rival && accountOf(rival) === account)) return undefined;
+    const count = this.#perSource.get(account) ?? 0;
     return count >= this.#limits.registrationsPerAddress ? "TooMany" : undefined;
+  }
+
+  #isFull(kind: HolderKind): boolean {
+    const { maxRegistrations } = this.#limits;
+    return this.size >= maxRegistrations ||
+      (kind === "udp" && this.#registrations.udp >= maxRegistrations * UDP_SHARE);
   }
 
   /** Takes a name from whoever has it. */
@@ -135,32 +157,33 @@ export class Names {
     holder.replaced();
   }
 
-  #forgetKept(now: number): void {
-    for (const [name, { until }] of this.#kept) {
-      if (until > now) return;
-      this.#free(name);
-    }
-  }
-
   /** Ends the keeping of a name. */
   #free(name: string): void {
     const kept = this.#kept.get(name);
     if (!kept) return;
     this.#kept.delete(name);
-    this.#count(kept.carrier, kept.source, -1);
+    this.#count(kept, -1);
   }
 
-  #count(kind: HolderKind, source: string, change: 1 | -1): void {
-    this.#registrations[kind] += change;
-    const count = (this.#perSource.get(source) ?? 0) + change;
-    if (count === 0) this.#perSource.delete(source);
-    else this.#perSource.set(source, count);
+  #count(owner: Holder | Kept, change: 1 | -1): void {
+    this.#registrations[owner.kind] += change;
+    const account = accountOf(owner);
+    const count = (this.#perSource.get(account) ?? 0) + change;
+    if (count === 0) this.#perSource.delete(account);
+    else this.#perSource.set(account, count);
   }
+}
+
+/** Whose limit a name counts for: who forges an address over UDP must not use up its owner's. */
+function accountOf({ kind, source }: Holder | Kept): string {
+  return kind === "udp" ? `udp ${source}` : source;
 }
 
 /** Whether who has a name loses it to who asks for it. */
 function yields(rival: Holder | Kept, holder: Holder): boolean {
-  if (rival.key) return holder.key !== undefined && equalBytes(rival.key, holder.key);
+  if ("until" in rival || rival.key) {
+    return holder.key !== undefined && equalBytes(rival.key!, holder.key);
+  }
   if (holder.key) return true;
   return rival.kind === "udp" && holder.kind === "udp" && rival.ip === holder.ip;
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
+import { NAME_GRACE_MS } from "../../protocol/limits.ts";
 import type { Holder } from "../../relay/names.ts";
 import { type HttpRequest, MAX_HEAD_BYTES, parseRequest } from "../../relay/http_request.ts";
 import { ask, HttpClient } from "../fakes/http_client.ts";
@@ -112,6 +113,27 @@ Deno.test("GET /metrics has the numbers in Prometheus's text format", async () =
     assertMatch(line, /^(# (HELP|TYPE) p2p_relay_\w+ .+|p2p_relay_\w+(\{\w+="\w+"\})? \d+)$/);
   }
   assert(!body.includes("anna"), "names are nobody's business");
+});
+
+Deno.test("a name that was kept for long enough is counted no more", async () => {
+  const context = fakeRelayContext();
+  const anna: Holder = {
+    kind: "control",
+    ip: "::1",
+    source: "x",
+    key: context.identity.publicKey,
+    name: undefined,
+    replaced() {},
+  };
+  context.names.register("anna", anna, context.clock.now());
+  context.names.lost(anna, context.clock.now());
+  const held = async () =>
+    /^p2p_relay_registrations{carrier="control"} \d/m.exec(
+      (await ask(context, get("/metrics"))).body,
+    )![0].at(-1);
+  assertEquals(await held(), "1");
+  await context.clock.advance(NAME_GRACE_MS);
+  assertEquals(await held(), "0");
 });
 
 for (

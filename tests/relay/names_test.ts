@@ -192,9 +192,9 @@ Deno.test("Names that are kept count for their address, until they fall free", (
   const alice = new ControlHolder(ALICES_KEY);
   names.register("alice", alice, 0);
   names.lost(alice, 0);
-  assertEquals(names.register("other", new UdpHolder(), 1), "TooMany");
+  assertEquals(names.register("other", new WebSocketHolder(), 1), "TooMany");
   assertEquals(names.register("alice", new ControlHolder(ALICES_KEY), 1), undefined);
-  assertEquals(names.register("other", new UdpHolder(), NAME_GRACE_MS + 1), "TooMany");
+  assertEquals(names.register("other", new WebSocketHolder(), NAME_GRACE_MS + 1), "TooMany");
 });
 
 Deno.test("A full table refuses new names, and lets those who have one change it", () => {
@@ -206,4 +206,29 @@ Deno.test("A full table refuses new names, and lets those who have one change it
   assertEquals(names.register("alicia", alice, 0), undefined);
   assertEquals(names.register("anna", new ControlHolder(MALLORYS_KEY), 0), undefined);
   assertEquals(names.size, 2);
+});
+
+Deno.test("Names over UDP never fill the table: who has proven an address finds room", () => {
+  const { names, registrations } = rig({ maxRegistrations: 10 });
+  const refusals = Array.from(
+    { length: 20 },
+    (_, i) => names.register(`udp ${i}`, new UdpHolder(`198.51.100.${i}`), 0),
+  );
+  assertEquals(refusals.filter((refusal) => refusal === "Full").length, 15);
+  for (let i = 0; i < 5; i++) {
+    const holder = i % 2 ? new WebSocketHolder() : new ControlHolder(ALICES_KEY);
+    assertEquals(names.register(`proven ${i}`, holder, 0), undefined);
+  }
+  assertEquals(names.register("more", new ControlHolder(ALICES_KEY), 0), "Full");
+  assertEquals(registrations, { control: 3, udp: 5, websocket: 2 });
+});
+
+Deno.test("Names that are registered over UDP in an address's name leave it as many as before", () => {
+  const { names } = rig({ registrationsPerAddress: 2 });
+  const forged = Array.from({ length: 3 }, (_, i) => names.register(`${i}`, new UdpHolder(), 0));
+  assertEquals(forged, [undefined, undefined, "TooMany"]);
+  const alice = new ControlHolder(ALICES_KEY);
+  assertEquals(names.register("alice", alice, 0), undefined);
+  assertEquals(names.register("0", new ControlHolder(ALICES_KEY), 0), undefined);
+  assertEquals(names.register("1", new ControlHolder(ALICES_KEY), 0), "TooMany");
 });
