@@ -285,6 +285,7 @@ export class SecureConnection implements Connection {
       used += FRAME_HEADER_BYTES + length;
     }
     if (used > 0) await this.#inner.write(this.#wire.subarray(0, used));
+    if (this.#wire.length === SMALL_WIRE_BYTES[0]) this.#wire = NOTHING;
   }
 
   closeWrite(): Promise<void> {

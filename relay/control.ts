@@ -49,6 +49,7 @@ export class ControlClient implements Holder, Party {
   #queuedBytes = 0;
   #sending: Promise<void> | undefined;
   #state: "new" | "greeted" | "ending" = "new";
+  readonly #over = Promise.withResolvers<void>();
   #heardAt: number;
   #cancelFarewell = () => {};
 
@@ -66,16 +67,9 @@ export class ControlClient implements Holder, Party {
   }
 
   /** Resolves when its connection is closed. */
-  async serve(): Promise<void> {
-    const { names, clock } = this.#options.context;
-    try {
-      await this.#converse();
-    } finally {
-      this.#cancelFarewell();
-      this.#connection.close();
-      names.lost(this, clock.now());
-      this.#options.circuits.left(this);
-    }
+  serve(): Promise<void> {
+    this.#listen();
+    return this.#over.promise;
   }
 
   /** The relay is about to end. */
@@ -117,21 +111,42 @@ export class ControlClient implements Holder, Party {
     this.#sending = undefined;
   }
 
-  /** Takes messages until the connection ends; what comes after the last answer is dropped. */
-  async #converse(): Promise<void> {
+  /** Waits for what comes, without a function that waits: each would cost memory. */
+  #listen(): void {
+    this.#connection.read().then((bytes) => this.#hear(bytes), (error) => this.#fail(error));
+  }
+
+  /** Takes messages; what comes after the last answer is dropped. */
+  async #hear(bytes: Uint8Array | null): Promise<void> {
+    if (bytes === null) return this.#leave();
     try {
-      for (let read = await this.#connection.read(); read; read = await this.#connection.read()) {
-        this.#lines.push(read);
-        for (let line = this.#lines.next(); line; line = this.#lines.next()) {
-          await this.#takeLine(line);
-        }
+      this.#lines.push(bytes);
+      for (let line = this.#lines.next(); line; line = this.#lines.next()) {
+        await this.#takeLine(line);
       }
     } catch (error) {
-      if (!(error instanceof P2pError)) throw error;
-      if (!(error instanceof ProtocolError)) return;
+      return await this.#fail(error);
+    }
+    this.#listen();
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    if (error instanceof ProtocolError) {
       this.#refuse("Malformed");
       await this.#readOut();
     }
+    if (!(error instanceof P2pError)) this.#over.reject(error);
+    this.#leave();
+  }
+
+  /** Its connection is of no more use. */
+  #leave(): void {
+    const { names, clock } = this.#options.context;
+    this.#cancelFarewell();
+    this.#connection.close();
+    names.lost(this, clock.now());
+    this.#options.circuits.left(this);
+    this.#over.resolve();
   }
 
   async #readOut(): Promise<void> {

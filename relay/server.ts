@@ -15,7 +15,7 @@ import {
   type Preface,
 } from "../protocol/preface.ts";
 import type { Refusal } from "../protocol/rendezvous.ts";
-import { Admission } from "./admission.ts";
+import { Admission, type Permit } from "./admission.ts";
 import { Circuits } from "./circuits.ts";
 import type { RelayContext } from "./context.ts";
 import { ControlSessions } from "./control_sessions.ts";
@@ -124,9 +124,9 @@ export class RelayServer implements AsyncDisposable {
     const source = sourceOf(endpointOf(connection.remote).ip);
     const permit = this.#context.admission.connect(source, this.#clock.now());
     const task = typeof permit === "string"
-      ? this.#turnAway(connection, permit)
-      : this.#serve(connection).finally(() => permit[Symbol.dispose]());
-    this.#open.set(connection, task.finally(() => this.#open.delete(connection)));
+      ? this.#turnAway(connection, permit).finally(() => this.#open.delete(connection))
+      : this.#serve(connection, permit);
+    this.#open.set(connection, task);
   }
 
   /** A newcomer for whom there is no room: those that are served lose nothing by it. */
@@ -138,25 +138,25 @@ export class RelayServer implements AsyncDisposable {
     this.#turnedAway--;
   }
 
-  /** One connection from its first byte until it is closed. */
-  async #serve(connection: Connection): Promise<void> {
+  /**
+   * One connection from its first byte until it is closed. Here and below promises are handed on
+   * rather than awaited: a function that waits costs memory, and thousands of clients stay for long.
+   */
+  #serve(connection: Connection, permit: Permit): Promise<void> {
     const arrival = new Arrival(connection, this.#clock);
-    try {
-      await this.#dispatch(arrival);
-    } catch (error) {
-      // Whatever it was, the others are served on.
-      if (!(error instanceof P2pError)) this.#context.log.warn(`Connection failed: ${error}`);
-    } finally {
+    const over = (error?: unknown) => {
       arrival.settle();
       connection.close();
-    }
+      permit[Symbol.dispose]();
+      this.#open.delete(connection);
+      // Whatever it was, the others are served on.
+      const known = error === undefined || error instanceof P2pError;
+      if (!known) this.#context.log.warn(`Connection failed: ${error}`);
+    };
+    return this.#dispatch(arrival).then(() => over(), over);
   }
 
-  /**
-   * Promises are handed on rather than awaited: a function that waits costs memory, and thousands
-   * of clients stay for long.
-   * @throws {P2pError} if it broke off, or said what is nothing
-   */
+  /** @throws {P2pError} if it broke off, or said what is nothing */
   async #dispatch(arrival: Arrival): Promise<void> {
     const { connection, received } = arrival;
     const kind = await arrival.kind();

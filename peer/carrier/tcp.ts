@@ -29,16 +29,15 @@ export class TcpConnection implements Connection {
     }
   }
 
-  async read(into?: Uint8Array): Promise<Uint8Array | null> {
-    this.#throwIfClosed();
-    const room = into ?? new Uint8Array(READ_BYTES);
-    // In one function: thousands of connections that wait here cost memory for each.
-    try {
-      const count = await this.#conn.read(room);
-      return count === null ? null : room.subarray(0, count);
-    } catch (cause) {
-      throw lostError(cause);
-    }
+  read(into: Uint8Array = new Uint8Array(READ_BYTES)): Promise<Uint8Array | null> {
+    if (this.#closed) return Promise.reject(closedError());
+    // Handed on rather than awaited: a function that waits costs memory, and thousands may wait here.
+    return this.#conn.read(into).then(
+      (count) => count === null ? null : into.subarray(0, count),
+      (cause) => {
+        throw lostError(cause);
+      },
+    );
   }
 
   async write(...parts: Uint8Array[]): Promise<void> {
@@ -74,8 +73,12 @@ export class TcpConnection implements Connection {
   }
 
   #throwIfClosed(): void {
-    if (this.#closed) throw new UnreachableError("Connection not usable: it was closed");
+    if (this.#closed) throw closedError();
   }
+}
+
+function closedError(): UnreachableError {
+  return new UnreachableError("Connection not usable: it was closed");
 }
 
 function lostError(cause: unknown): UnreachableError {

@@ -1,4 +1,4 @@
-import { createHash, createHmac } from "node:crypto";
+import { createHash, hkdfSync } from "node:crypto";
 import { concatBytes, encodeText } from "../bytes.ts";
 import { ProtocolError } from "../errors.ts";
 import { TAG_BYTES } from "../limits.ts";
@@ -124,12 +124,6 @@ function sha256(...parts: Uint8Array[]): Uint8Array {
   return hash.digest();
 }
 
-function hmac(key: Uint8Array, ...parts: Uint8Array[]): Uint8Array {
-  const mac = createHmac("sha256", key);
-  for (const part of parts) mac.update(part);
-  return mac.digest();
-}
-
 type Derived<Count extends 2 | 3> = Count extends 2 ? [Uint8Array, Uint8Array]
   : [Uint8Array, Uint8Array, Uint8Array];
 
@@ -141,11 +135,13 @@ function hkdf<Count extends 2 | 3>(
   secret: Uint8Array,
   count: Count,
 ): Derived<Count> {
-  const extracted = hmac(chainingKey, secret);
-  const derived: Uint8Array[] = [];
-  for (let number = 1; number <= count; number++) {
-    derived.push(hmac(extracted, derived.at(-1) ?? nothing, Uint8Array.of(number)));
-  }
-  extracted.fill(0);
+  const all = new Uint8Array(
+    hkdfSync("sha256", secret, chainingKey, nothing, count * HASH_BYTES),
+  );
+  const derived = Array.from(
+    { length: count },
+    (_, index) => all.slice(index * HASH_BYTES, (index + 1) * HASH_BYTES),
+  );
+  all.fill(0);
   return derived as Derived<Count>;
 }
