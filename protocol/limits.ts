@@ -12,6 +12,8 @@ export const MAX_HANDSHAKE_BYTES = 4_096;
 export const TAG_BYTES = 16;
 /** Bytes of plaintext in a record. */
 export const MAX_RECORD_BYTES = MAX_FRAME_BYTES - TAG_BYTES;
+/** Records without plaintext that may come in a row. */
+export const MAX_EMPTY_RECORDS = 16;
 /** Bytes before a session frame's payload: type, stream, length. */
 export const SESSION_HEADER_BYTES = 7;
 /** Bytes in a session frame's payload: header and payload fill one record. */

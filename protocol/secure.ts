@@ -9,6 +9,7 @@ import { ProtocolError, RefusedError, UnreachableError } from "./errors.ts";
 import { FRAME_HEADER_BYTES, ReceiveBuffer, writeFrameHeader } from "./framing.ts";
 import {
   HANDSHAKE_TIMEOUT_MS,
+  MAX_EMPTY_RECORDS,
   MAX_FRAME_BYTES,
   MAX_HANDSHAKE_BYTES,
   MAX_PREFACE_BYTES,
@@ -236,6 +237,8 @@ export class SecureConnection implements Connection {
   #wire: Uint8Array = NOTHING;
   /** Plaintext that did not fit the reader's room. */
   #rest: Uint8Array = NOTHING;
+  /** Records without plaintext since the last one with some. */
+  #emptyRecords = 0;
   #closed = false;
 
   constructor(
@@ -321,8 +324,19 @@ export class SecureConnection implements Connection {
       const record = this.#received.takeFrame(this.#maxFrameBytes);
       if (!record) return undefined;
       const plaintext = this.#receiving.open(record);
-      if (plaintext.length > 0) return plaintext;
+      if (plaintext.length === 0) {
+        this.#checkEmpty();
+        continue;
+      }
+      this.#emptyRecords = 0;
+      return plaintext;
     }
+  }
+
+  /** Nobody above hears of empty records, and so can count what they cost. */
+  #checkEmpty(): void {
+    if (++this.#emptyRecords <= MAX_EMPTY_RECORDS) return;
+    throw new ProtocolError(`Record not accepted: ${MAX_EMPTY_RECORDS} empty ones came before it`);
   }
 
   #copyInto(into: Uint8Array, plaintext: Uint8Array): Uint8Array {

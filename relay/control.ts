@@ -121,9 +121,10 @@ export class ControlClient implements Holder, Party {
     if (bytes === null) return this.#leave();
     try {
       this.#lines.push(bytes);
-      for (let line = this.#lines.next(); line; line = this.#lines.next()) {
-        await this.#takeLine(line);
-      }
+      let line = this.#lines.next();
+      // A piece of a message costs as much as a message.
+      if (!line && !this.#maySpeak()) await this.#pause();
+      for (; line; line = this.#lines.next()) await this.#takeLine(line);
     } catch (error) {
       return await this.#fail(error);
     }
@@ -159,11 +160,21 @@ export class ControlClient implements Holder, Party {
 
   async #takeLine(line: Uint8Array): Promise<void> {
     if (this.#state === "ending") return;
-    const { clock, admission } = this.#options.context;
-    this.#heardAt = clock.now();
-    if (admission.maySpeak(this.source, clock.now())) return this.#take(decodeRendezvous(line));
+    this.#heardAt = this.#options.context.clock.now();
+    // The rate of connections bounds that of first messages: the others make no sense without them.
+    const isFree = this.#state === "new";
+    if (isFree || this.#maySpeak()) return this.#take(decodeRendezvous(line));
     this.#refuse("TooFast");
-    await sleep(clock, TOO_FAST_PAUSE_MS);
+    await this.#pause();
+  }
+
+  #maySpeak(): boolean {
+    const { admission, clock } = this.#options.context;
+    return admission.maySpeak(this.source, clock.now());
+  }
+
+  #pause(): Promise<void> {
+    return sleep(this.#options.context.clock, TOO_FAST_PAUSE_MS);
   }
 
   #take(message: RendezvousMessage | undefined): void {

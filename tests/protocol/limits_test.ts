@@ -10,6 +10,7 @@ const specified: [keyof typeof limits, number][] = [
   ["MAX_HANDSHAKE_BYTES", 4_096],
   ["TAG_BYTES", 16],
   ["MAX_RECORD_BYTES", 65_519],
+  ["MAX_EMPTY_RECORDS", 16],
   ["SESSION_HEADER_BYTES", 7],
   ["MAX_PAYLOAD_BYTES", 65_512],
   ["INITIAL_WINDOW_BYTES", 262_144],

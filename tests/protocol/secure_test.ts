@@ -217,7 +217,8 @@ Deno.test("secure.read() refuses records shorter than their tag", async () => {
   }
 });
 
-Deno.test("secure.read() skips empty records", async () => {
+/** A connection to which records of these bytes are sent, the empty ones too. */
+async function secureWithRecords(...texts: Uint8Array[]): Promise<Connection> {
   const [near, far] = connectionPair();
   const responding = respond(far);
   const noise = new HandshakeState({
@@ -231,12 +232,20 @@ Deno.test("secure.read() skips empty records", async () => {
   await near.write(Uint8Array.of(0, 64), noise.writeMessage());
   const { send } = noise.split();
   const b = await responding;
-  for (const text of [pattern(0), pattern(0), pattern(5)]) {
+  for (const text of texts) {
     const record = new Uint8Array(2 + text.length + 16);
     record[1] = send.seal([text], record, 2);
     await near.write(record);
   }
+  return b;
+}
+
+Deno.test("secure.read() skips a few empty records, and refuses many in a row", async () => {
+  const few = Array<Uint8Array>(16).fill(pattern(0));
+  const b = await secureWithRecords(...few, pattern(5), ...few, pattern(6), ...few, pattern(0));
   assertEquals(await b.read(), pattern(5));
+  assertEquals(await b.read(), pattern(6));
+  await assertRejects(() => b.read(), ProtocolError, "empty");
 });
 
 Deno.test("secureInitiator() gives the responder's key to be checked before it shows its own", async () => {

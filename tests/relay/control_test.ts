@@ -246,12 +246,37 @@ Deno.test("A flood is told TooFast and slowed down; other addresses are served",
   let pongs = 0;
   let answer = await mallory.receive();
   for (; answer?.type === "Pong"; answer = await mallory.receive()) pongs++;
-  assertEquals([pongs, answer?.type === "Refused" && answer.code], [19, "TooFast"]);
+  assertEquals([pongs, answer?.type === "Refused" && answer.code], [20, "TooFast"]);
   using alice = await rig.registered("alice");
   await alice.send({ type: "Ping" });
   await alice.until("Pong");
   await rig.clock.advance(1_000);
   await mallory.until("Pong");
+});
+
+Deno.test("Who sends messages in crumbs is slowed down, however few messages they make", async () => {
+  await using rig = new RelayRig({ limits: { rate: 5 } });
+  using mallory = await rig.connect();
+  await mallory.until("Welcome");
+  for (let i = 0; i < 40; i++) await mallory.sendRaw(encodeText(" "));
+  await mallory.send({ type: "Ping" });
+  const answer = mallory.receive();
+  let answered = false;
+  answer.then(() => answered = true);
+  await settled();
+  assertEquals(answered, false);
+  await rig.clock.until(answer, 10_000);
+});
+
+Deno.test("An address that asks too fast may still begin anew: its Hello is heard", async () => {
+  await using rig = new RelayRig({ limits: { rate: 1 } });
+  using mallory = await rig.connect();
+  for (let i = 0; i < 10; i++) await mallory.send({ type: "Ping" });
+  using alice = await rig.connect();
+  await alice.until("Welcome");
+  await alice.send({ type: "Ping" });
+  const refusal = await alice.until("Refused");
+  assertEquals(refusal.code, "TooFast");
 });
 
 Deno.test("Of 1,000 names from one address as many are given as are allowed", async () => {
