@@ -1,5 +1,5 @@
 /** Messages of 64 bytes, as chat sends them, between two processes over loopback. */
-import { PERMISSIONS } from "../fakes/permissions.ts";
+import { RUN_FLAGS } from "../fakes/run_flags.ts";
 import type { Harness, Options } from "./harness.ts";
 import type { Figures } from "./message_pair.ts";
 import { rounds } from "./rounds.ts";
@@ -33,7 +33,7 @@ export async function messages(harness: Harness, options: Options): Promise<Sect
 }
 
 async function measured(harness: Harness, program: string, trips: number): Promise<Figures> {
-  const command = [Deno.execPath(), "run", ...PERMISSIONS, program];
+  const command = [Deno.execPath(), "run", ...RUN_FLAGS, program];
   const env = { XDG_CONFIG_HOME: harness.path("messages-configuration") };
   const server = harness.start([...command, "serve"], { server: true, stdout: "piped", env });
   const address = await server.firstLine();

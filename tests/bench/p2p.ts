@@ -1,4 +1,4 @@
-import { PERMISSIONS } from "../fakes/permissions.ts";
+import { RUN_FLAGS } from "../fakes/run_flags.ts";
 import { type Child, type Harness, secondsSince } from "./harness.ts";
 import type { Tool, Transfer } from "./tool.ts";
 
@@ -58,6 +58,6 @@ export class P2p implements Tool {
   }
 
   #command(): string[] {
-    return [Deno.execPath(), "run", ...PERMISSIONS, this.#program];
+    return [Deno.execPath(), "run", ...RUN_FLAGS, this.#program];
   }
 }

@@ -1,5 +1,5 @@
 /** The relay: how many it serves, in how much memory, and how fast a circuit is. */
-import { PERMISSIONS } from "../fakes/permissions.ts";
+import { RUN_FLAGS } from "../fakes/run_flags.ts";
 import { type Child, type Harness, note, type Options } from "./harness.ts";
 import type { CrowdFigures } from "./relay/crowd.ts";
 import { rounds } from "./rounds.ts";
@@ -96,7 +96,7 @@ async function startRelay(
 ): Promise<{ child: Child; address: string }> {
   const program = options.program ?? `${import.meta.dirname}/../../main.ts`;
   const words = ["relay", "--port", "0", "--host", "127.0.0.1", "--json", ...UNLIMITED];
-  const child = harness.start([Deno.execPath(), "run", ...PERMISSIONS, program, ...words], {
+  const child = harness.start([Deno.execPath(), "run", ...RUN_FLAGS, program, ...words], {
     env: { XDG_CONFIG_HOME: harness.path("relay-configuration") },
     stdout: "piped",
     server: true,

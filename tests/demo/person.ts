@@ -3,7 +3,7 @@
  * key.
  */
 import { join } from "node:path";
-import { PERMISSIONS } from "../fakes/permissions.ts";
+import { RUN_FLAGS } from "../fakes/run_flags.ts";
 import { Run, type Show } from "./run.ts";
 
 const PROGRAM = join(import.meta.dirname!, "..", "..", "main.ts");
@@ -36,7 +36,7 @@ export class Person {
   runs(...args: string[]): Run {
     this.#show("$", `p2p ${args.join(" ")}`);
     return new Run({
-      command: [Deno.execPath(), "run", "--no-prompt", ...PERMISSIONS, PROGRAM, ...args],
+      command: [Deno.execPath(), "run", "--no-prompt", ...RUN_FLAGS, PROGRAM, ...args],
       folder: this.folder,
       env: { XDG_CONFIG_HOME: this.#configuration },
       show: this.#show,

@@ -1,6 +1,6 @@
 /** The program as its users run it: a process with its own settings, which ends with the test. */
 import { Captured } from "./captured.ts";
-import { PERMISSIONS } from "./permissions.ts";
+import { RUN_FLAGS } from "./run_flags.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
 
 /** The program's main.ts. */
@@ -35,7 +35,7 @@ export interface Finished {
 
 /** The words that start the program with the permissions of its first line. */
 export function programCommand(args: readonly string[]): string[] {
-  return [Deno.execPath(), "run", "--no-prompt", ...PERMISSIONS, MAIN, ...args];
+  return [Deno.execPath(), "run", "--no-prompt", ...RUN_FLAGS, MAIN, ...args];
 }
 
 export class Program implements AsyncDisposable {

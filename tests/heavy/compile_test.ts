@@ -5,7 +5,7 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
-import { PERMISSIONS } from "../fakes/permissions.ts";
+import { RUN_FLAGS } from "../fakes/run_flags.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
 
 const PROJECT = join(import.meta.dirname!, "..", "..");
@@ -14,6 +14,8 @@ const EMBEDDED = {
   "protocol/mux.ts": "controlPending",
   "transfer/walk.ts": "Names must be valid on every system",
   "peer/usage.ts": "Chat and send files straight between two machines",
+  "relay/server.ts": "This is a p2p relay. Meet there with",
+  "ws, which a relay loads when it is asked for a WebSocket": "WebSocketServer",
   "peer/commands/forget.ts": "Nothing forgotten: nobody is known as",
 };
 /** Words of the tests, and of a package that only they use. */
@@ -26,7 +28,7 @@ Deno.test("The program compiles into one executable", {
   const output = folder.join("p2p");
   const runtime = Deno.realPathSync(Deno.execPath());
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["compile", ...PERMISSIONS, "--output", output, "main.ts"],
+    args: ["compile", "--exclude-unused-npm", ...RUN_FLAGS, "--output", output, "main.ts"],
     cwd: PROJECT,
     env: { DENORT_BIN: runtime },
   }).output();
