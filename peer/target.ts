@@ -1,5 +1,5 @@
 /** Whom a command is for: an address, or a name at a relay. */
-import { type Address, parseAddress } from "../protocol/address.ts";
+import { type Address, looksLikeAddress, parseAddress } from "../protocol/address.ts";
 import { UsageError } from "../protocol/errors.ts";
 import { checkName } from "../protocol/name.ts";
 import type { Host } from "./host.ts";
@@ -11,9 +11,6 @@ export type Target =
   | { readonly address: Address }
   | { readonly name: string; readonly relay: Relay };
 
-/** What can only be meant as an address, however wrong it is. */
-const ADDRESS_LIKE = /:\d*$|^[\d.]+$|^\[/;
-
 /**
  * Reads the operand of `connect`: an address, or where there is a relay a name.
  * @param findRelay finds the relay, if there is one; an address does not need it
@@ -23,7 +20,7 @@ export async function parseTarget(
   text: string,
   findRelay: () => Promise<Relay | undefined>,
 ): Promise<Target> {
-  if (ADDRESS_LIKE.test(text)) return { address: parseAddress(text) };
+  if (looksLikeAddress(text)) return { address: parseAddress(text) };
   const relay = await findRelay();
   if (relay) return namedTarget(text, relay);
   if (checkName(text).problem === undefined && !text.includes("/")) throw noRelay(text);

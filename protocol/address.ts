@@ -30,6 +30,11 @@ export function parseAddress(text: string, defaultPort?: number): Address {
   return { host, port: parsePort(text, portText ?? "") };
 }
 
+/** Whether a text can only be meant as an address, however wrong it is. */
+export function looksLikeAddress(text: string): boolean {
+  return /:\d*$|^\d+\.[\d.]*$|^\[/.test(text);
+}
+
 /** The text that `parseAddress` reads back. */
 export function formatAddress(address: Address): string {
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;

@@ -1,3 +1,4 @@
+import { looksLikeAddress } from "./address.ts";
 import { encodeText } from "./bytes.ts";
 import { MAX_NAME_BYTES } from "./limits.ts";
 
@@ -12,7 +13,6 @@ export type CheckedName =
 const unseen =
   /[\p{Control}\p{Format}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\p{Surrogate}\u2800]/u;
 const spaceAtEnd = /^\s|\s$/u;
-const addressLike = /:\d+$/;
 // "bob: hello" for a name would look like Bob speaking, and "p2p" like the program itself.
 const speakerLike = /:\s|^p2p$/iu;
 /** UTF-16 units of text that is looked at: more than any name has, whatever form it is in. */
@@ -30,8 +30,9 @@ export function checkName(text: string): CheckedName {
   if (name === "") return { problem: "it is empty" };
   if (unseen.test(name)) return { problem: "it has a control or invisible character" };
   if (spaceAtEnd.test(name)) return { problem: "it begins or ends with a space" };
-  // Otherwise a peer could call itself like an address, and have its key kept for who is there.
-  if (addressLike.test(name)) return { problem: "it looks like an address" };
+  // Otherwise a peer could call itself like an address, and have its key kept for who is there; and
+  // who asks for it by name would be taken to mean an address.
+  if (looksLikeAddress(name)) return { problem: "it looks like an address" };
   if (speakerLike.test(name)) return { problem: "it looks like the beginning of a line" };
   if (encodeText(name).length > MAX_NAME_BYTES) return { problem: TOO_LONG };
   return { name };

@@ -83,6 +83,23 @@ Deno.test("by name: people are told what to run, and whom they talk to", async (
   await anna.says(/Connected to bob \(127\.0\.0\.1:\d+, lan, encrypted, key /);
 });
 
+Deno.test("by name: whatever a listener is called, the command that it prints leads to it", async () => {
+  await using relay = await startRelay();
+  for (
+    const name of ["007", "-x", "Anna Müller", "田中 太郎", "it's $HOME", "host.example", "a/b"]
+  ) {
+    const words = [`--name=${name}`, "--relay", relay.address];
+    await using listener = await Program.listen(words);
+    const command = await listener.says(/(?<=Anywhere, run:\n {2}p2p ).+/);
+    const printed = new Deno.Command("sh", { args: ["-c", `printf '%s\\n' ${command}`] });
+    const { stdout } = await printed.output();
+    const args = new TextDecoder().decode(stdout).trimEnd().split("\n");
+    const { code, stderr } = await Program.run(args, { input: "hi\n" });
+    assertEquals(code, 0, stderr);
+    assertStringIncludes(stderr, `Connected to ${name} (`);
+  }
+});
+
 Deno.test({
   name: "by name: what cannot go straight goes through the relay, and both sides say so",
   ignore: !OWN_ADDRESS,
@@ -212,7 +229,9 @@ Deno.test("a relay with a password: without the right one listen and connect end
     for (const words of [["listen", "--port", "0"], ["connect", "bob"]]) {
       const { code, stderr } = await Program.run([...words, "--relay", address], { env });
       assertEquals(code, 3, stderr);
-      assertMatch(stderr, /p2p: error: .+\n {5}.*P2P_RELAY_PASSWORD.*--password-file.*\n$/);
+      const why = env.P2P_RELAY_PASSWORD ? "the password is wrong" : "it has a password";
+      assertStringIncludes(stderr, `p2p: error: The relay ${address} refused: ${why}\n`);
+      assertMatch(stderr, /\n {5}.*P2P_RELAY_PASSWORD.*--password-file.*\n$/);
     }
   }
   await using _bob = await listen(address, "bob", ["--password-file", file]);
@@ -308,21 +327,23 @@ Deno.test("listen --relay leaves the relay when it ends: its name is free at onc
   }
 });
 
-Deno.test("what is no relay is told apart: a peer, something else, nobody", async () => {
+Deno.test("what is no relay is told apart: a peer, something else, who breaks off, nobody", async () => {
   await using bob = await Program.listenJson();
   await using stranger = RawServer.saying("SSH-2.0-OpenSSH_9.2p1\r\n");
+  await using closing = new RawServer((conn) => conn.close());
   using closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const nowhere = formatAddress({ host: "127.0.0.1", port: closed.addr.port });
   closed.close();
   for (
     const [relay, message] of [
       [bob.address, `No relay at ${bob.address}: a peer listens there`],
-      [stranger.address, `Could not connect to ${stranger.address}`],
+      [stranger.address, `Could not connect to the relay ${stranger.address}: preface`],
+      [closing.address, `Could not connect to the relay ${closing.address}: the other side broke`],
       [nowhere, `Could not reach the relay ${nowhere}: nobody listens there`],
     ]
   ) {
     const { code, stderr } = await Program.run(["connect", "bob", "--relay", relay!]);
     assertEquals(code, 4, stderr);
-    assertStringIncludes(stderr, `p2p: error: ${message}`);
+    assertMatch(stderr, new RegExp(`^p2p: error: ${message}.*\n {5}.*relay.*\n$`));
   }
 });

@@ -14,6 +14,7 @@ Deno.test("checkName() takes names in any script, and as they are", () => {
     "🦊",
     "a:b",
     "12",
+    "1a.2",
   ];
   for (const name of names) assertEquals(checkName(name), { name });
 });
@@ -60,7 +61,15 @@ const refused: Record<string, string[]> = {
     "\u3000alice",
     "\u2003a",
   ],
-  "it looks like an address": ["1.2.3.4:8080", "[::1]:80", "host:1", ":1"],
+  "it looks like an address": [
+    "1.2.3.4:8080",
+    "[::1]:80",
+    "host:1",
+    ":1",
+    "host:",
+    "1.2.3.4",
+    "[bot",
+  ],
   "it is longer than 64 bytes": ["a".repeat(65), "é".repeat(33), "🦊".repeat(17)],
 };
 
