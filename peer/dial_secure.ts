@@ -2,13 +2,13 @@
 import { type Address, formatAddress } from "../protocol/address.ts";
 import type { Clock } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
-import { ProtocolError } from "../protocol/errors.ts";
+import { ProtocolError, UnreachableError } from "../protocol/errors.ts";
 import { DIAL_TIMEOUT_MS } from "../protocol/limits.ts";
 import type { KeyPair } from "../protocol/noise.ts";
 import { type SecureConnection, secureInitiator } from "../protocol/secure.ts";
-import { dialTcp } from "./carrier/tcp.ts";
+import { type Callee, dialTcp } from "./carrier/tcp.ts";
 import { systemClock } from "./clock.ts";
-import { lowerFirst } from "./lower_first.ts";
+import { whyLost } from "./why_lost.ts";
 
 /** Makes a connection to an address, or rejects when the signal aborts. */
 export type Dial = (address: Address, signal: AbortSignal) => Promise<Connection>;
@@ -23,11 +23,16 @@ export interface DialSecureOptions {
   preface?: Uint8Array;
   /** How a connection is made. Default: over TCP. */
   dial?: Dial | undefined;
-  /** What to try where something else answers. */
-  hint?: string;
+  /** Whom errors speak of. Default: a peer. */
+  callee?: Callee;
 }
 
 const HINT = "Is that the address of a p2p of the same version? Check it, and the port.";
+/** Errors about a relay that answers otherwise than one. */
+export const RELAY: Callee = {
+  who: "the relay ",
+  hint: "Is that the address of a relay of the same version? Check it, and the port.",
+};
 
 /**
  * Connects, and proves who is who.
@@ -45,17 +50,20 @@ export async function dialSecure(
   try {
     return await secureInitiator(connection, { ...options, clock });
   } catch (error) {
-    throw withAddress(error, formatAddress(address), options.hint ?? HINT);
+    throw withAddress(error, formatAddress(address), options.callee);
   }
 }
 
 /**
- * Who does not speak as we do is most likely not whom the user meant: the error shows the address.
+ * Who does not speak as we do, or breaks off, is most likely not whom the user meant: the error
+ * shows the address.
  */
-function withAddress(error: unknown, where: string, hint: string): unknown {
-  if (!(error instanceof ProtocolError) || error.message.includes(where)) return error;
-  return new ProtocolError(`Could not connect to ${where}: ${lowerFirst(error.message)}`, {
-    hint: error.hint ?? hint,
-    cause: error,
-  });
+function withAddress(error: unknown, where: string, callee?: Callee): unknown {
+  const broken = error instanceof UnreachableError;
+  if (!broken && !(error instanceof ProtocolError)) return error;
+  const message = error.message.includes(where)
+    ? error.message
+    : `Could not connect to ${callee?.who ?? ""}${where}: ${whyLost(error)}`;
+  const Kind = broken ? UnreachableError : ProtocolError;
+  return new Kind(message, { hint: callee?.hint ?? error.hint ?? HINT, cause: error });
 }

@@ -6,6 +6,7 @@ import { Backoff } from "./backoff.ts";
 import { systemClock } from "./clock.ts";
 import type { Found, Route } from "./route.ts";
 import { Session } from "./session.ts";
+import { whyLost } from "./why_lost.ts";
 
 export interface DialOptions {
   /** The name that we go by. */
@@ -35,7 +36,7 @@ export async function dialSession(route: Route, options: DialOptions): Promise<S
   session.ended.then(() => over.abort(session.endError()));
   session.onState = (state, reason) => {
     if (state !== "away") return;
-    session.fail(new UnreachableError(`Lost ${route.target}: ${reason?.message}`));
+    session.fail(new UnreachableError(`Lost ${route.target}: ${whyLost(reason)}`));
   };
   adopt(session, found);
   try {

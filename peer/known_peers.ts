@@ -144,27 +144,32 @@ export class KnownPeers {
   }
 }
 
+/** Whose key it is that has changed. */
+export type Whose = "Peer" | "Relay";
+
+export interface ChangedKey {
+  /** What it is known under. */
+  name: string;
+  known: Uint8Array;
+  seen: Uint8Array;
+  whose: Whose;
+}
+
 /**
  * What to throw where a key has changed.
  * @param path of the file in which the known key stands
  */
-export function changedKeyError(
-  name: string,
-  knownKey: Uint8Array,
-  seenKey: Uint8Array,
-  path: string,
-): IdentityError {
-  const [known, seen] = [fingerprint(knownKey), fingerprint(seenKey)];
-  const option = name.startsWith("-") ? "-- " : "";
+export function changedKeyError(changed: ChangedKey, path: string): IdentityError {
+  const { name, whose } = changed;
+  const [known, seen] = [fingerprint(changed.known), fingerprint(changed.seen)];
+  const forget = `p2p forget ${name.startsWith("-") ? "-- " : ""}${shellWord(name)}`;
+  const hint = whose === "Relay"
+    ? `Ask whoever runs it for the address with #KEY that it prints. Only if that works: ${forget}`
+    : `Ask ${name} by another way what their fingerprint is. Only if it is ${seen}: ${forget}`;
   return new IdentityError(
-    `Peer refused: THE KEY OF ${name} HAS CHANGED, somebody may be in between ` +
+    `${whose} refused: THE KEY OF ${name} HAS CHANGED, somebody may be in between ` +
       `(it was ${known} in ${path}, now it is ${seen})`,
-    {
-      hint:
-        `Ask ${name} by another way what their fingerprint is. Only if it is ${seen}: p2p forget ${option}${
-          shellWord(name)
-        }`,
-    },
+    { hint },
   );
 }
 

@@ -11,7 +11,7 @@ import type { PeerInfo } from "../protocol/rendezvous.ts";
 import type { SecureConnection } from "../protocol/secure.ts";
 import { dialCircuit } from "./carrier/circuit.ts";
 import { systemClock } from "./clock.ts";
-import { type Dial, dialSecure } from "./dial_secure.ts";
+import { type Dial, dialSecure, type DialSecureOptions, RELAY } from "./dial_secure.ts";
 import { lowerFirst } from "./lower_first.ts";
 import { type Contender, type Failure, Race } from "./race.ts";
 import { formatRelay, type Relay } from "./relay_address.ts";
@@ -103,7 +103,7 @@ export class NameRoute implements Route {
     for (const address of candidates) {
       race.add({
         path: isLocal(address.host) ? "lan" : "direct",
-        dial: (signal) => this.#secure(address, key, signal, this.#options.dialPeer),
+        dial: (signal) => this.#secure(address, key, { signal, dial: this.#options.dialPeer }),
       });
     }
   }
@@ -112,16 +112,24 @@ export class NameRoute implements Route {
     const { relay, dialRelay } = this.#options;
     const dial: Dial = (address, signal) =>
       dialCircuit({ relay: address, at, token, signal, dial: dialRelay });
-    return { path: "relayed", dial: (signal) => this.#secure(relay.address, key, signal, dial) };
+    const callee = RELAY;
+    return {
+      path: "relayed",
+      dial: (signal) => this.#secure(relay.address, key, { signal, dial, callee }),
+    };
   }
 
   /** Whoever has another key learns nothing of ours. */
-  #secure(address: Address, key: Uint8Array, signal: AbortSignal, dial: Dial | undefined) {
+  #secure(
+    address: Address,
+    key: Uint8Array,
+    options: Pick<DialSecureOptions, "signal" | "dial" | "callee">,
+  ) {
     const checkKey = (seen: Uint8Array) => {
       if (!equalBytes(seen, key)) throw new IdentityError("another key answers there");
     };
     const { identity } = this.#options;
-    return dialSecure(address, { identity, clock: this.#clock, signal, checkKey, dial });
+    return dialSecure(address, { ...options, identity, clock: this.#clock, checkKey });
   }
 
   /** The circuit's failure speaks for all: where there is one, it would have carried. */
@@ -129,9 +137,9 @@ export class NameRoute implements Route {
     const circuit = failures.find(({ path }) => path === "relayed");
     const error = (circuit ?? failures.at(-1))?.error ?? fallback;
     if (!(error instanceof Error)) return error;
-    const message = `Could not reach ${this.target} by way of the relay ${
-      formatRelay(this.#options.relay)
-    }: ${lowerFirst(error.message)}`;
+    const relay = `relay ${formatRelay(this.#options.relay)}`;
+    const way = error.message.includes(relay) ? "" : ` by way of the ${relay}`;
+    const message = `Could not reach ${this.target}${way}: ${lowerFirst(error.message)}`;
     if (circuit && error instanceof IdentityError) {
       return new IdentityError(message, {
         hint: "Somebody may be in between. Ask them by another way for an address, and dial that.",

@@ -33,11 +33,11 @@ import { NOT_A_RELAY, type SecureConnection } from "../protocol/secure.ts";
 import { AsyncQueue } from "./async_queue.ts";
 import { dialRelay } from "./carrier/circuit.ts";
 import { systemClock } from "./clock.ts";
-import { type Dial, dialSecure } from "./dial_secure.ts";
-import { lowerFirst } from "./lower_first.ts";
+import { type Dial, dialSecure, RELAY } from "./dial_secure.ts";
 import { formatRelay, type Relay } from "./relay_address.ts";
 import { RelayRefusal } from "./relay_refusal.ts";
 import type { Trust } from "./trust.ts";
+import { whyLost } from "./why_lost.ts";
 
 /** Milliseconds that the relay may take for an answer. */
 const ANSWER_TIMEOUT_MS = 10_000;
@@ -77,6 +77,7 @@ export class RelayClient implements AsyncDisposable {
   readonly #secure: SecureConnection;
   readonly #clock: Clock;
   readonly #relay: string;
+  readonly #password: string | undefined;
   readonly #welcome = Promise.withResolvers<string>();
   readonly #ended = Promise.withResolvers<Error>();
   readonly #received = new ReceiveBuffer(READ_BYTES);
@@ -95,6 +96,7 @@ export class RelayClient implements AsyncDisposable {
     this.#secure = secure;
     this.#clock = options.clock ?? systemClock;
     this.#relay = formatRelay(options.relay);
+    this.#password = options.relay.password;
     this.address = parseIpAddress(secure.remote) ?? options.relay.address;
     this.welcome = this.#welcome.promise;
     this.welcome.catch(() => {});
@@ -102,7 +104,7 @@ export class RelayClient implements AsyncDisposable {
     this.#lastHeard = this.#lastSaid = this.#clock.now();
     this.#cancelWelcome = this.#answerTimeout();
     this.#forgetSignal = this.#heed(options.signal);
-    this.#say({ type: "Hello", password: options.relay.password });
+    this.#say({ type: "Hello", password: this.#password });
     this.#keepAlive();
     this.#receiveLoop();
   }
@@ -121,7 +123,7 @@ export class RelayClient implements AsyncDisposable {
       dial,
       preface: RELAY_PREFACE,
       checkKey: (key) => checkRelayKey(relay, key, trust),
-      hint: "Is that the address of a relay of the same version? Check it, and the port.",
+      callee: RELAY,
     }).catch((error) => {
       throw isPeer(error) ? peerThere(where, error) : error;
     });
@@ -286,7 +288,13 @@ export class RelayClient implements AsyncDisposable {
   #refused(code: string, text: string): void {
     const [question] = this.#questions;
     const name = question?.about === "register" ? question.name : undefined;
-    const refusal = new RelayRefusal({ code, text }, this.#relay, name);
+    const refusal = new RelayRefusal({
+      code,
+      text,
+      relay: this.#relay,
+      name,
+      password: this.#password,
+    });
     if (refusal.ends) return this.#fail(refusal);
     if (question) this.#answered(question.about).answer.reject(refusal);
   }
@@ -307,8 +315,10 @@ export class RelayClient implements AsyncDisposable {
   #lost(error: unknown): unknown {
     if (!(error instanceof UnreachableError || error instanceof ProtocolError)) return error;
     const Kind = error instanceof ProtocolError ? ProtocolError : UnreachableError;
-    const why = lowerFirst(error.message);
-    return new Kind(`Lost the relay ${this.#relay}: ${why}`, { cause: error });
+    return new Kind(`Lost the relay ${this.#relay}: ${whyLost(error)}`, {
+      hint: "Try again in a moment: it may be starting anew.",
+      cause: error,
+    });
   }
 
   #fail(reason: unknown): void {
@@ -332,7 +342,7 @@ export class RelayClient implements AsyncDisposable {
 /** A key that was given with the address is the one; else the one that was first seen there. */
 async function checkRelayKey(relay: Relay, key: Uint8Array, trust: Trust): Promise<void> {
   const where = formatRelay(relay);
-  if (!relay.key) return await trust.check(where, key);
+  if (!relay.key) return await trust.check(where, key, "Relay");
   if (equalBytes(relay.key, key)) return;
   const [wanted, seen] = [fingerprint(relay.key), fingerprint(key)];
   throw new IdentityError(

@@ -4,8 +4,14 @@ import { RefusedError } from "../protocol/errors.ts";
 export interface Refused {
   /** As on the wire; one that this version does not know counts as "Full". */
   code: string;
-  /** What the relay says to people. */
+  /** What the relay says to people: shown where this version does not know the code. */
   text: string;
+  /** The relay, as people write it. */
+  relay: string;
+  /** The name that we wanted there, if we did. */
+  name: string | undefined;
+  /** The password that it was given. */
+  password: string | undefined;
 }
 
 /** Codes after which the relay ends the session. */
@@ -14,17 +20,28 @@ const ENDING = new Set(["Password", "Full", "Draining", "Replaced", "Malformed"]
 const LASTING = new Set(["NameTaken", "BadName", "Password", "Malformed"]);
 const KNOWN = new Set([...ENDING, ...LASTING, "TooMany", "TooFast"]);
 
-const PASSWORD_HINT = "Give it in P2P_RELAY_PASSWORD, or in a file with --password-file.";
-const HINTS: Record<string, string> = {
-  NameTaken: "Another key holds it there: take another --name, or wait until it is free.",
-  BadName: "Take another --name, of up to 64 bytes.",
-  Password: PASSWORD_HINT,
-  TooMany: "Wait until others of this network have left, or use another relay.",
-  TooFast: "Try again in a moment.",
-  Draining: "Try again when it has been started anew.",
-  Replaced: "Take another --name here, or end the other.",
-  Malformed: "Peer and relay need the same version of p2p.",
-};
+type Words = readonly [why: string, hint: string];
+
+/** What is said of each code that is known. */
+const WORDS: ReadonlyMap<string, Words> = new Map([
+  ["NameTaken", ["another key holds it there", "Take another --name, or wait until it is free."]],
+  ["BadName", ["it cannot be a name there", "Take another --name, of up to 64 bytes."]],
+  ["Full", ["it is full", "Try again later, or use another relay."]],
+  ["TooMany", [
+    "it serves too many of your address already",
+    "Wait until others of this network have left, or use another relay.",
+  ]],
+  ["TooFast", ["your address asks too much at a time", "Try again in a moment."]],
+  ["Draining", ["it is about to end", "Try again when it has been started anew."]],
+  ["Replaced", [
+    "the same key has taken this name on another connection",
+    "Take another --name here, or end the other.",
+  ]],
+  ["Malformed", [
+    "it did not understand what it was told",
+    "Peer and relay need the same version of p2p.",
+  ]],
+]);
 
 /** A relay said no. */
 export class RelayRefusal extends RefusedError {
@@ -35,18 +52,21 @@ export class RelayRefusal extends RefusedError {
   /** Whether the same key has registered the name on another connection. */
   readonly replaced: boolean;
 
-  /**
-   * @param relay the relay, as people write it
-   * @param name the name that we wanted there, if we did
-   */
-  constructor({ code, text }: Refused, relay: string, name?: string) {
-    const why = text === "" ? code : text;
+  constructor(refused: Refused) {
+    const { code, relay, name } = refused;
+    const [why, hint] = wordsFor(refused);
     const whose = name === undefined || !/Name/.test(code) ? "" : ` the name ${name}`;
-    super(`The relay ${relay} refused${whose}: ${why}`, {
-      hint: HINTS[code] ?? "Try again later, or use another relay.",
-    });
+    super(`The relay ${relay} refused${whose}: ${why}`, { hint });
     this.ends = ENDING.has(code) || !KNOWN.has(code);
     this.lasts = LASTING.has(code);
     this.replaced = code === "Replaced";
   }
+}
+
+function wordsFor({ code, text, password }: Refused): Words {
+  if (code === "Password") {
+    const why = password === undefined ? "it has a password" : "the password is wrong";
+    return [why, "Give it in P2P_RELAY_PASSWORD, or in a file with --password-file."];
+  }
+  return WORDS.get(code) ?? [text === "" ? code : text, "Try again later, or use another relay."];
 }

@@ -42,8 +42,8 @@ import type { Clock } from "../protocol/clock.ts";
 import { systemClock } from "./clock.ts";
 import { goodbyeError } from "./goodbye_error.ts";
 import { Link, type LinkUser } from "./link.ts";
-import { lowerFirst } from "./lower_first.ts";
 import { SessionStream } from "./session_stream.ts";
+import { whyLost } from "./why_lost.ts";
 
 /** Bytes handed to the connection at once. */
 const BATCH_BYTES = 262_144;
@@ -440,9 +440,7 @@ export class Session {
 
   #giveUp(): void {
     this.fail(
-      new UnreachableError(
-        `Lost ${this.#who}: ${lowerFirst(this.#lost?.message ?? "no connection")}`,
-      ),
+      new UnreachableError(`Lost ${this.#who}: ${whyLost(this.#lost)}`),
     );
   }
 

@@ -2,7 +2,7 @@
  * Trust on first use: whom a key belongs to is remembered when it is first met, under the peer's
  * name and under the address that was dialled, and must be the same ever after.
  */
-import { type Acquaintance, changedKeyError, type KnownPeers } from "./known_peers.ts";
+import { type Acquaintance, changedKeyError, type KnownPeers, type Whose } from "./known_peers.ts";
 
 export class Trust {
   readonly #known: KnownPeers;
@@ -16,8 +16,8 @@ export class Trust {
    * @param name what was asked for: an address, or a name
    * @throws {IdentityError} if another key is known under it
    */
-  async check(name: string, key: Uint8Array): Promise<void> {
-    await this.#refuseChanged(name, key, await this.#known.check(name, key));
+  async check(name: string, key: Uint8Array, whose: Whose = "Peer"): Promise<void> {
+    await this.#refuseChanged(name, key, await this.#known.check(name, key), whose);
   }
 
   /**
@@ -31,9 +31,14 @@ export class Trust {
     await this.#refuseChanged(asked, key, await this.#known.remember(asked, key));
   }
 
-  async #refuseChanged(name: string, key: Uint8Array, acquaintance: Acquaintance): Promise<void> {
+  async #refuseChanged(
+    name: string,
+    key: Uint8Array,
+    acquaintance: Acquaintance,
+    whose: Whose = "Peer",
+  ): Promise<void> {
     if (acquaintance !== "changed") return;
     const [known] = await this.#known.find(name);
-    throw changedKeyError(name, known?.key ?? key, key, this.#known.path);
+    throw changedKeyError({ name, known: known?.key ?? key, seen: key, whose }, this.#known.path);
   }
 }

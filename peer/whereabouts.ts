@@ -6,10 +6,11 @@ import type { Path } from "../protocol/connection.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
 import type { Output } from "./output.ts";
 import type { Session, SessionState } from "./session.ts";
+import { whyLost } from "./why_lost.ts";
 
 /** How it is put to people that a connection is lost, and back. */
 export interface WhereaboutsWords {
-  away: (name: string, reason: string | undefined) => string;
+  away: (name: string, reason: string) => string;
   back: (name: string) => string;
 }
 
@@ -52,7 +53,7 @@ export class Whereabouts {
 
   #lost(reason: Error | undefined): void {
     this.#away = true;
-    this.#output.say(this.#words.away(this.#name(), reason?.message));
+    this.#output.say(this.#words.away(this.#name(), whyLost(reason)));
     this.#output.event("away", { peer: this.#name() });
   }
 

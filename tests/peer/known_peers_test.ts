@@ -204,8 +204,10 @@ Deno.test("KnownPeers loses no line of other processes", () =>
     assertEquals(known.warnings, []);
   }));
 
+const [zeros, ones] = [new Uint8Array(32), new Uint8Array(32).fill(255)];
+
 Deno.test("changedKeyError() says loudly what was known and what to do", () => {
-  const error = changedKeyError("bob", new Uint8Array(32), new Uint8Array(32).fill(255), "/k p");
+  const error = changedKeyError({ name: "bob", known: zeros, seen: ones, whose: "Peer" }, "/k p");
   assert(error instanceof IdentityError);
   assertEquals(
     error.message,
@@ -218,8 +220,16 @@ Deno.test("changedKeyError() says loudly what was known and what to do", () => {
   );
 });
 
+Deno.test("changedKeyError() tells of a relay what can be compared there: its address with the key", () => {
+  const changed = { name: "host:8080", known: zeros, seen: ones, whose: "Relay" } as const;
+  const { message, hint } = changedKeyError(changed, "/k");
+  assert(message.startsWith("Relay refused: THE KEY OF host:8080 HAS CHANGED"), message);
+  assert(/#KEY.*: p2p forget host:8080$/.test(hint!), hint);
+});
+
 Deno.test("changedKeyError() gives a command that is safe to paste whatever the name", () => {
-  const hint = (name: string) => changedKeyError(name, keyA, keyB, "/k").hint!;
+  const hint = (name: string) =>
+    changedKeyError({ name, known: keyA, seen: keyB, whose: "Peer" }, "/k").hint!;
   assert(hint("$(reboot)").endsWith("p2p forget '$(reboot)'"));
   assert(hint("--all").endsWith("p2p forget -- '--all'"));
 });

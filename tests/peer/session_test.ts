@@ -579,7 +579,7 @@ Deno.test("Session is given up when nobody came back in time, and says why", asy
   assertEquals(states, ["away", "ended"]);
   const { error } = await pair.initiator.ended;
   assertInstanceOf(error, UnreachableError);
-  assertEquals(error!.message, "Lost bob: connection lost: the line was cut");
+  assertEquals(error!.message, "Lost bob: the line was cut");
   await assertRejects(() => near.read(), UnreachableError);
   await assertRejects(() => near.write(pattern(1)), UnreachableError);
   assertEquals(pair.clock.pending, 0);
