@@ -17,6 +17,7 @@ import { Backoff } from "./backoff.ts";
 import { dialCircuit } from "./carrier/circuit.ts";
 import { systemClock } from "./clock.ts";
 import type { Dial } from "./dial_secure.ts";
+import { lowerFirst } from "./lower_first.ts";
 import type { Output } from "./output.ts";
 import { formatRelay, type Relay } from "./relay_address.ts";
 import { RelayClient } from "./relay_client.ts";
@@ -50,12 +51,13 @@ export class Registration implements AsyncDisposable {
   readonly #relay: string;
   readonly #backoff: Backoff;
   readonly #closing = new AbortController();
+  /** The name that we want. */
   #name: string;
   #client: RelayClient | undefined;
   /** Whether a try has ended, however it did. */
   #tried = false;
-  /** Whether it was told how to reach us under our name. */
-  #registered = false;
+  /** The name that the relay has given us last; it was told how to reach us under it. */
+  #given: string | undefined;
   /** The sort of trouble that was told last, until all is well again. */
   #told: string | undefined;
   #opening = 0;
@@ -87,20 +89,9 @@ export class Registration implements AsyncDisposable {
 
   /** Takes another name; if that is refused, the one before stays. */
   async rename(name: string): Promise<void> {
-    const client = this.#client;
-    const before = this.#name;
     this.#name = name;
     // Without the relay there is nobody to ask: the next registration is under this name.
-    if (!client) return;
-    try {
-      await this.#register(client);
-      this.#registered = false;
-      this.#tellRegistered();
-    } catch (error) {
-      if (!(error instanceof RelayRefusal)) return;
-      this.#name = before;
-      this.#options.output.warn(`Still ${before} at the relay: ${error.message}`);
-    }
+    if (this.#client) await this.#changeName(this.#client);
   }
 
   /** Leaves the relay: the name is free at once. */
@@ -139,7 +130,7 @@ export class Registration implements AsyncDisposable {
       await this.#register(client);
       this.#client = client;
       this.#backoff.succeeded();
-      this.#tellRegistered();
+      if (this.#name !== this.#given) await this.#changeName(client);
       for await (const each of client.introductions) this.#meet(each, client.address);
       throw await client.ended;
     } finally {
@@ -148,8 +139,23 @@ export class Registration implements AsyncDisposable {
     }
   }
 
+  async #changeName(client: RelayClient): Promise<void> {
+    const name = this.#name;
+    try {
+      await this.#register(client);
+    } catch (error) {
+      if (!(error instanceof RelayRefusal)) return;
+      // Yet another may have been asked for meanwhile.
+      if (this.#name === name) this.#name = this.#given!;
+      const why = lowerFirst(error.message);
+      this.#options.output.warn(`Still ${this.#given} at the relay: ${why}`);
+    }
+  }
+
   async #register(client: RelayClient): Promise<void> {
-    await client.register(this.#name, this.#candidates(client.address, await client.welcome));
+    const name = this.#name;
+    await client.register(name, this.#candidates(client.address, await client.welcome));
+    this.#tellRegistered(name);
   }
 
   /**
@@ -202,13 +208,15 @@ export class Registration implements AsyncDisposable {
     }
   }
 
-  #tellRegistered(): void {
+  #tellRegistered(name: string): void {
     const { output } = this.#options;
-    const [name, relay] = [this.#name, this.#relay];
-    output.say(`Registered as ${name} at the relay ${relay}${this.#registered ? " again" : ""}`);
-    if (!this.#registered) output.say("Anywhere, run:", `  ${connectCommand(name, relay)}`);
+    const relay = this.#relay;
+    const again = name === this.#given;
+    output.say(`Registered as ${name} at the relay ${relay}${again ? " again" : ""}`);
+    if (!again) output.say("Anywhere, run:", `  ${connectCommand(name, relay)}`);
     output.event("registered", { name, relay });
-    this.#tried = this.#registered = true;
+    this.#given = name;
+    this.#tried = true;
     this.#told = undefined;
   }
 
@@ -238,7 +246,7 @@ export class Registration implements AsyncDisposable {
 
   /** What can be tried is told where waiting alone does not help. */
   #tellTrouble(error: P2pError): void {
-    const goal = this.#registered ? "back" : "registered";
+    const goal = this.#given === this.#name ? "back" : "registered";
     const hint = mayPass(error) || error.hint === undefined ? [] : [error.hint];
     this.#options.output.warn(
       `${error.message}; trying again until ${this.#name} is ${goal} there`,

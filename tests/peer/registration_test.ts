@@ -243,6 +243,26 @@ Deno.test("Registration.rename() takes the new name, and keeps the old one where
   assertEquals(again.registered.username, "robert");
 });
 
+Deno.test("Registration.rename() while the relay still answers what was asked before counts in the end", async () => {
+  await using rig = new Rig();
+  rig.registration.run();
+  const side = await rig.relay.welcomed();
+  await side.until("Register");
+  await rig.registration.rename("robert");
+  await side.send({ type: "RegisterAck" });
+  assertEquals((await side.until("Register")).username, "robert");
+  await side.send({ type: "RegisterAck" });
+  const refused = rig.registration.rename("anna");
+  const taken = rig.registration.rename("rob");
+  await side.send({ type: "Refused", code: "NameTaken", text: "for a test" });
+  await side.send({ type: "RegisterAck" });
+  await Promise.all([refused, taken]);
+  assertEquals(rig.events.map(({ name }) => name), ["bob", "robert", "rob"]);
+  side.connection.close();
+  const again = await rig.clock.until(rig.relay.registered(), 1_000);
+  assertEquals(again.registered.username, "rob");
+});
+
 Deno.test("Registration.rename() while the relay is away counts when it is back", async () => {
   await using rig = new Rig();
   (await rig.registered()).connection.close();
