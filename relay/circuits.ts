@@ -14,6 +14,7 @@ import type { RelayContext } from "./context.ts";
 import { type End, join } from "./copy.ts";
 import { farewell } from "./farewell.ts";
 import { REFUSAL_TEXTS } from "./refusal.ts";
+import { Turns } from "./turns.ts";
 
 /** Introductions of one target that may be open at once: more are busy. */
 const OPEN_PER_TARGET = 32;
@@ -61,6 +62,7 @@ interface Waiting {
 
 export class Circuits {
   readonly #context: RelayContext;
+  readonly #turns: Turns;
   /** By the digest of each token that was not used, in the order in which they expire. */
   readonly #byToken = new Map<string, Introduction>();
   readonly #byAsker = new Map<Party, Set<Introduction>>();
@@ -73,6 +75,7 @@ export class Circuits {
 
   constructor(context: RelayContext) {
     this.#context = context;
+    this.#turns = new Turns(context.clock);
     context.draining.addEventListener("abort", () => this.close(), { once: true });
   }
 
@@ -190,6 +193,7 @@ export class Circuits {
       greeting: CIRCUIT_ANSWER,
       rate: limits.circuitRate,
       idleMs: limits.idleMs,
+      turns: this.#turns,
       onBytes: (count) => {
         bytes += count;
         counters.circuitBytes += count;

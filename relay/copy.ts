@@ -2,6 +2,7 @@
 import { freeBytes } from "../protocol/bytes.ts";
 import { type Clock, sleep } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
+import type { Turns } from "./turns.ts";
 
 /** Bytes read at once to begin with, and where little comes: what an idle direction costs. */
 const SMALL_BYTES = 4_096;
@@ -24,6 +25,8 @@ export interface JoinOptions {
   idleMs: number;
   /** Told of bytes that have been passed on. */
   onBytes: (count: number) => void;
+  /** Shared by all that is joined. */
+  turns: Turns;
 }
 
 /** One end, and what was already read of it. */
@@ -102,6 +105,7 @@ class Way {
     await this.#to.write(bytes);
     this.#options.onPassed();
     this.#options.onBytes(bytes.length);
+    await this.#options.turns.passed(bytes.length);
   }
 
   /** Waits until so many more bytes keep to the rate. */

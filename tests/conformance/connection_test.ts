@@ -7,6 +7,7 @@ import { ReceiveBuffer } from "../../protocol/framing.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
 import { CIRCUIT_ANSWER, circuitPreface } from "../../protocol/preface.ts";
 import { join } from "../../relay/copy.ts";
+import { Turns } from "../../relay/turns.ts";
 import { connectionPair, seededRandom } from "../fakes/connection_pair.ts";
 import { readExactly, testConnections } from "./connection.ts";
 
@@ -56,7 +57,7 @@ async function circuitPair(
     return { connection, received: new Uint8Array(0) };
   }));
   const options = { clock: systemClock, greeting: CIRCUIT_ANSWER, rate: Infinity, idleMs: 60_000 };
-  join(ends[0]!, ends[1]!, { ...options, onBytes: () => {} });
+  join(ends[0]!, ends[1]!, { ...options, onBytes: () => {}, turns: new Turns(systemClock) });
   return circuits;
 }
 

@@ -3,6 +3,7 @@ import { encodeText } from "../../protocol/bytes.ts";
 import type { Connection } from "../../protocol/connection.ts";
 import { UnreachableError } from "../../protocol/errors.ts";
 import { join, type JoinOptions } from "../../relay/copy.ts";
+import { Turns } from "../../relay/turns.ts";
 import { FakeClock, settled } from "../fakes/clock.ts";
 import {
   connectionPair,
@@ -28,6 +29,7 @@ function rig(options: Partial<JoinOptions> & { pair?: ConnectionPairOptions } = 
       rate: Infinity,
       idleMs: IDLE_MS,
       onBytes: (count) => bytes += count,
+      turns: new Turns(clock),
       ...options,
     },
   );
@@ -140,5 +142,30 @@ Deno.test("join() keeps to the rate", async () => {
   assert(sent > 50_000 && sent <= 53_000, String(sent));
   alice.cut();
   await clock.until(joined, 1_000);
+  assertEquals(clock.pending, 0);
+});
+
+Deno.test("join() rests while others have their turn, and loses nothing by it", async () => {
+  const { alice, bob, joined, clock, bytes } = rig();
+  const size = 12 * 1_048_576;
+  const sending = (async () => {
+    const piece = new Uint8Array(262_144);
+    for (let sent = 0; sent < size; sent += piece.length) await alice.write(piece);
+    await alice.closeWrite();
+  })();
+  let read = 0;
+  const reading = (async () => {
+    for (let some = await bob.read(); some; some = await bob.read()) read += some.length;
+  })();
+  for (let before = -1; read !== before;) {
+    before = read;
+    await settled();
+  }
+  assert(bytes() >= 8 * 1_048_576 && bytes() < size, `${bytes()} bytes passed`);
+  await clock.until(reading, 1_000);
+  assertEquals(read, size + "hi\n".length);
+  await sending;
+  await bob.closeWrite();
+  await joined;
   assertEquals(clock.pending, 0);
 });
