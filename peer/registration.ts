@@ -19,7 +19,7 @@ import { systemClock } from "./clock.ts";
 import type { Dial } from "./dial_secure.ts";
 import { lowerFirst } from "./lower_first.ts";
 import type { Output } from "./output.ts";
-import { formatRelay, type Relay } from "./relay_address.ts";
+import { formatRelay, formatRelayWithKey, type Relay } from "./relay_address.ts";
 import { RelayClient } from "./relay_client.ts";
 import { RelayRefusal } from "./relay_refusal.ts";
 import { shellWord } from "./shell_word.ts";
@@ -209,11 +209,12 @@ export class Registration implements AsyncDisposable {
   }
 
   #tellRegistered(name: string): void {
-    const { output } = this.#options;
+    const { output, relay: at } = this.#options;
     const relay = this.#relay;
     const again = name === this.#given;
     output.say(`Registered as ${name} at the relay ${relay}${again ? " again" : ""}`);
-    if (!again) output.say("Anywhere, run:", `  ${connectCommand(name, relay)}`);
+    const how = at.password === undefined ? "Anywhere" : "Anywhere, with the relay's password";
+    if (!again) output.say(`${how}, run:`, `  ${connectCommand(name, at)}`);
     output.event("registered", { name, relay });
     this.#given = name;
     this.#tried = true;
@@ -262,8 +263,9 @@ function mayPass(error: P2pError): boolean {
 }
 
 /** What to run on the other machine. */
-function connectCommand(name: string, relay: string): string {
+function connectCommand(name: string, at: Relay): string {
   const word = shellWord(name);
+  const relay = formatRelayWithKey(at);
   if (name.startsWith("-")) return `p2p connect --relay ${relay} -- ${word}`;
   return `p2p connect ${word} --relay ${relay}`;
 }

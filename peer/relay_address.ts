@@ -7,6 +7,8 @@ import { UsageError } from "../protocol/errors.ts";
 import { KEY_BYTES } from "../protocol/noise.ts";
 import { readPasswordFile } from "./password_file.ts";
 
+const BASE64URL = { alphabet: "base64url", omitPadding: true } as const;
+
 /** A relay, as its user names it. */
 export interface Relay {
   address: Address;
@@ -67,13 +69,16 @@ export function formatRelay({ address }: Pick<Relay, "address">): string {
   return formatAddress(address);
 }
 
+/** The address, and its key if that was given: what `parseRelay` reads back. */
+export function formatRelayWithKey(relay: Pick<Relay, "address" | "key">): string {
+  const address = formatRelay(relay);
+  return relay.key ? `${address}#${relay.key.toBase64(BASE64URL)}` : address;
+}
+
 function parseKey(encoded: string, text: string): Uint8Array {
   try {
-    const options = { alphabet: "base64url" } as const;
-    const key = Uint8Array.fromBase64(encoded, options);
-    if (key.length === KEY_BYTES && key.toBase64({ ...options, omitPadding: true }) === encoded) {
-      return key;
-    }
+    const key = Uint8Array.fromBase64(encoded, BASE64URL);
+    if (key.length === KEY_BYTES && key.toBase64(BASE64URL) === encoded) return key;
   } catch {
     // Said below.
   }

@@ -54,6 +54,12 @@ class Rig implements AsyncDisposable {
     });
   }
 
+  /** The relay as the user has named it. */
+  get whereWithKey(): string {
+    const options = { alphabet: "base64url", omitPadding: true } as const;
+    return `${WHERE}#${this.relay.identity.publicKey.toBase64(options)}`;
+  }
+
   /** Runs it up to its first registration. */
   async registered() {
     this.registration.run();
@@ -84,7 +90,7 @@ Deno.test("Registration tells the relay where we listen, and people how to reach
   assertEquals(rig.said, [
     `Registered as bob at the relay ${WHERE}`,
     "Anywhere, run:",
-    `  p2p connect bob --relay ${WHERE}`,
+    `  p2p connect bob --relay ${rig.whereWithKey}`,
   ]);
   assertEquals(rig.events, [{ event: "registered", name: "bob", relay: WHERE }]);
 });
@@ -107,15 +113,25 @@ Deno.test("Registration tells each address once, and those of this machine alone
 
 Deno.test("Registration shows a command that can be pasted, whatever the name", async () => {
   for (
-    const [name, command] of [
-      ["it's me", `p2p connect 'it'\\''s me' --relay ${WHERE}`],
-      ["-rf", `p2p connect --relay ${WHERE} -- '-rf'`],
-    ]
+    const [name, words] of [
+      ["it's me", (relay: string) => `'it'\\''s me' --relay ${relay}`],
+      ["-rf", (relay: string) => `--relay ${relay} -- '-rf'`],
+    ] as const
   ) {
-    await using rig = new Rig({ name: name! });
+    await using rig = new Rig({ name });
     await rig.registered();
-    assertEquals(rig.said.at(-1), `  ${command}`);
+    assertEquals(rig.said.at(-1), `  p2p connect ${words(rig.whereWithKey)}`);
   }
+});
+
+Deno.test("Registration says where the relay's password is needed, and never what it is", async () => {
+  const relay = { address: { host: "relay.test", port: 8080 }, password: "sesame" };
+  await using rig = new Rig({ relay });
+  await rig.registered();
+  assertEquals(rig.said.slice(1), [
+    "Anywhere, with the relay's password, run:",
+    `  p2p connect bob --relay ${WHERE}`,
+  ]);
 });
 
 Deno.test("Registration says once that the relay is lost, tries ever less often, and says when it is back", async () => {

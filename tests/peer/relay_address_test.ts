@@ -1,5 +1,10 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { findRelay, formatRelay, parseRelay } from "../../peer/relay_address.ts";
+import {
+  findRelay,
+  formatRelay,
+  formatRelayWithKey,
+  parseRelay,
+} from "../../peer/relay_address.ts";
 import { FileError, UsageError } from "../../protocol/errors.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
 
@@ -21,6 +26,9 @@ Deno.test("parseRelay() reads host and port, the host alone, and the key behind 
   assertEquals(parseRelay(`relay.example:9000#${KEY}`), { address, key });
   assertEquals(parseRelay(`[::1]#${KEY}`), { address: { host: "::1", port: 8080 }, key });
   assertEquals(formatRelay(parseRelay(`[::1]:7#${KEY}`)), "[::1]:7");
+  for (const text of ["[::1]:7", `[::1]:7#${KEY}`]) {
+    assertEquals(formatRelayWithKey(parseRelay(text)), text);
+  }
 });
 
 const BAD = [
