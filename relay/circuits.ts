@@ -18,7 +18,7 @@ import { Turns } from "./turns.ts";
 
 /** Introductions of one target that may be open at once: more are busy. */
 const OPEN_PER_TARGET = 32;
-/** The same for those that one source asks for: it cannot keep a target from all others. */
+/** The same for those that one source asks for. */
 const OPEN_PER_SOURCE = OPEN_PER_TARGET / 2;
 /** Introductions of all that may be open at once. */
 const MAX_OPEN = 32_768;
@@ -26,6 +26,7 @@ const MAX_OPEN = 32_768;
 const ASKER_GONE_MS = 2_000;
 
 const UNKNOWN_TOKEN = "the relay does not know this circuit, or no longer: ask for the peer again";
+const GAVE_WAY = "your address asks for this peer too often: ask for it again";
 const OTHER_END_MISSING = "the other end of the circuit did not come: ask for the peer again";
 
 /** Who takes part in introductions. */
@@ -82,7 +83,7 @@ export class Circuits {
   /** Makes the tokens of an introduction; undefined if the target is asked for by too many. */
   introduce(asker: Party, target: Party): Tokens | undefined {
     this.#forgetExpired();
-    if (this.#isBusy(asker, target)) return undefined;
+    if (!this.#hasRoom(asker, target)) return undefined;
     const tokens = { asker: randomToken(), target: randomToken() };
     this.#add({
       asker,
@@ -139,15 +140,21 @@ export class Circuits {
     }
   }
 
-  #isBusy(asker: Party, target: Party): boolean {
-    const open = this.#byTarget.get(target) ?? [];
-    let count = 0;
-    let ofSource = 0;
-    for (const each of open) {
-      count++;
-      if (each.asker.source === asker.source) ofSource++;
-    }
-    return count >= OPEN_PER_TARGET || ofSource >= OPEN_PER_SOURCE || this.#open >= MAX_OPEN;
+  /**
+   * Whether one more introduction may be open. Where a target has all that it may have, the source
+   * that asked for most of them gives one up for a source with fewer: so a few sources cannot keep
+   * a target from all others.
+   */
+  #hasRoom(asker: Party, target: Party): boolean {
+    const open = this.#byTarget.get(target) ?? new Set();
+    const bySource = Map.groupBy(open, (each) => each.asker.source);
+    const own = bySource.get(asker.source)?.length ?? 0;
+    if (own >= OPEN_PER_SOURCE || this.#open >= MAX_OPEN) return false;
+    if (open.size < OPEN_PER_TARGET) return true;
+    const most = [...bySource.values()].reduce((a, b) => b.length > a.length ? b : a);
+    if (most.length <= own + 1) return false;
+    this.#drop(most[0]!, GAVE_WAY);
+    return true;
   }
 
   /** Those that wait for their second end count: otherwise it would be refused when it comes. */

@@ -238,6 +238,28 @@ Deno.test("One address alone cannot make a target busy for all others", async ()
   assertEquals((await anna.ask("bob")).type, "PeerInfo");
 });
 
+Deno.test("A few addresses together cannot make a target busy for all others either", async () => {
+  await using rig = new RelayRig();
+  using _bob = await rig.registered("bob");
+  const floods: ControlClient[] = [];
+  for (let i = 0; i < 3; i++) {
+    const mallory = await rig.connect({ from: `192.0.2.${66 + i}:1` });
+    await mallory.until("Welcome");
+    floods.push(mallory);
+  }
+  for (let i = 0; i < 20; i++) {
+    for (const mallory of floods) await mallory.ask("bob");
+  }
+  const answers: string[] = [];
+  for (let i = 0; i < 3; i++) {
+    using anna = await rig.connect({ from: `198.51.100.${i}:1` });
+    await anna.until("Welcome");
+    answers.push((await anna.ask("bob")).type);
+  }
+  assertEquals(answers, ["PeerInfo", "PeerInfo", "PeerInfo"]);
+  for (const mallory of floods) mallory.close();
+});
+
 Deno.test("A flood is told TooFast and slowed down; other addresses are served", async () => {
   await using rig = new RelayRig({ limits: { rate: 5 } });
   using mallory = await rig.connect({ from: "192.0.2.66:1" });
