@@ -80,9 +80,10 @@ export class Room {
 
   /**
    * Takes somebody in until the session is over and all that they said is shown.
-   * @param chat whether we begin a chat with them: whoever dialled does
+   * @param dialled whether it was us who dialled: we begin the chat then, and whoever called this
+   *   tells what went wrong
    */
-  async enter(session: Session, chat: boolean): Promise<Visit> {
+  async enter(session: Session, dialled: boolean): Promise<Visit> {
     const peer: Peer = {
       name: session.remoteName,
       session,
@@ -97,7 +98,7 @@ export class Room {
     const doings: Doings = { talk: undefined, transfers: new Set(), received: false };
     this.#peers.add(peer);
     session.onState = (state, reason) => peer.whereabouts.changed(state, reason);
-    if (chat) this.#take(peer, doings, session.open(CHAT_KIND, "urgent"));
+    if (dialled) this.#take(peer, doings, session.open(CHAT_KIND, "urgent"));
     for (let stream = await session.accept(); stream; stream = await session.accept()) {
       this.#take(peer, doings, stream);
     }
@@ -105,7 +106,7 @@ export class Room {
     await Promise.all(doings.transfers);
     const end = await session.ended;
     this.#peers.delete(peer);
-    this.#announceDeparture(peer, end);
+    this.#announceDeparture(peer, end, dialled);
     return { peer, end, received: doings.received };
   }
 
@@ -208,14 +209,14 @@ export class Room {
     peer.name = name;
   }
 
-  #announceDeparture(peer: Peer, end: SessionEnd): void {
+  #announceDeparture(peer: Peer, end: SessionEnd, dialled: boolean): void {
     const { output } = this.#host;
     if (!peer.here) {
       const why = end.error?.message ?? "it left before it had said anything";
       return output.say(`Connection from ${peer.session.remote} came to nothing: ${why}`);
     }
-    if (end.error) output.warn(end.error.message);
-    else if (!end.byUs) output.say(`${peer.name} has left`);
+    if (end.error && !dialled) output.warn(end.error.message);
+    if (!end.error && !end.byUs) output.say(`${peer.name} has left`);
     output.event("disconnected", { peer: peer.name });
   }
 }

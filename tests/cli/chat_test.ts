@@ -298,3 +298,20 @@ Deno.test("connect refuses input that is not UTF-8 in one line, after what came 
   assertStringIncludes(stderr, "Line not sent: standard input is not UTF-8 text");
   await alice.prints("bob: ok");
 });
+
+Deno.test("connect says once why a session is over, and ends with 4", async () => {
+  using folder = new TemporaryFolder();
+  const config = folder.folder("config");
+  const first = await Program.listenJson([], { config });
+  const { address } = first;
+  await using anna = Program.start(["connect", address]);
+  await anna.says("Connected to ");
+  await first[Symbol.asyncDispose]();
+  const port = address.split(":")[1]!;
+  const words = ["listen", "--port", port, "--host", "127.0.0.1"];
+  await using _second = Program.start(words, { config });
+  const { code, stderr } = await anna.finished();
+  assertEquals(code, 4, stderr);
+  const [message] = /(?<=p2p: error: ).+/.exec(stderr)!;
+  assertEquals(stderr.split(message).length, 2, stderr);
+});
