@@ -216,7 +216,7 @@ export class Room {
       return output.say(`Connection from ${peer.session.remote} came to nothing: ${why}`);
     }
     if (end.error && !dialled) output.warn(end.error.message);
-    if (!end.error && !end.byUs) output.say(`${peer.name} has left`);
+    else if (!end.error && !end.byUs) output.say(`${peer.name} has left`);
     output.event("disconnected", { peer: peer.name });
   }
 }

@@ -91,7 +91,10 @@ export class Session {
   readonly greeted: Promise<void>;
   /** Told when the connection is lost: finds the session another one. For whoever dialled. */
   onAway: (() => void) | undefined;
-  /** Told of every change of state, after it. For whoever shows it. */
+  /**
+   * Told of every change of state, after it; of a connection when the other side has greeted on it.
+   * For whoever shows it.
+   */
   onState: ((state: SessionState, reason: Error | undefined) => void) | undefined;
 
   readonly #name: string;
@@ -196,7 +199,6 @@ export class Session {
     this.#link = link;
     if (hello) this.#tryHello(hello);
     link.start();
-    if (!this.#end) this.onState?.("connected", undefined);
   }
 
   /** The present link ends; its connection when the other side has heard of the next one. */
@@ -377,6 +379,7 @@ export class Session {
     this.#open = true;
     this.#greeted.resolve();
     this.#settled.resolve();
+    this.onState?.("connected", undefined);
     this.wake();
   }
 

@@ -52,6 +52,8 @@ export class Whereabouts {
   }
 
   #lost(reason: Error | undefined): void {
+    // A connection on which nobody greeted was never told of.
+    if (this.#away) return;
     this.#away = true;
     this.#output.say(this.#words.away(this.#name(), whyLost(reason)));
     this.#output.event("away", { peer: this.#name() });

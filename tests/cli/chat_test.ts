@@ -314,4 +314,5 @@ Deno.test("connect says once why a session is over, and ends with 4", async () =
   assertEquals(code, 4, stderr);
   const [message] = /(?<=p2p: error: ).+/.exec(stderr)!;
   assertEquals(stderr.split(message).length, 2, stderr);
+  assert(!stderr.includes("is back"), stderr);
 });

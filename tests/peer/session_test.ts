@@ -496,7 +496,7 @@ Deno.test("Session.attach() of a better connection: neither side is away meanwhi
   await near.write(pattern(3_000));
   assertEquals(joinBytes([(await far.read())!, (await far.read())!]).length, 4_000);
   assertEquals((await near.read())!.length, 2_000);
-  assertEquals(states, ["initiator connected", "responder connected"]);
+  assertEquals(states, ["responder connected", "initiator connected"]);
   assert(oldNear.closed && oldFar.closed, "the old connection is still open");
   await endPair(pair);
 });

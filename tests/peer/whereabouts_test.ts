@@ -39,6 +39,15 @@ Deno.test("Whereabouts tells of a path when it changes, and of nothing else that
   assertEquals(JSON.parse(written.out), { event: "path", peer: "bob", path: "lan" });
 });
 
+Deno.test("Whereabouts tells once that a peer is away, however many connections come to nothing", () => {
+  const { whereabouts, written } = tellOf({ path: "lan" as Path, remote: "192.168.1.20:9000" });
+  whereabouts.connected();
+  written.err = "";
+  whereabouts.changed("away", new Error("lost"));
+  whereabouts.changed("away", new Error("nobody greeted"));
+  assertEquals(written.err, "gone\n");
+});
+
 Deno.test("Whereabouts tells that a peer is away and back, and on which path", () => {
   const session = { path: "lan" as Path, remote: "192.168.1.20:9000" };
   const { whereabouts, written } = tellOf(session);
