@@ -120,11 +120,7 @@ export class ControlClient implements Holder, Party {
   async #hear(bytes: Uint8Array | null): Promise<void> {
     if (bytes === null) return this.#leave();
     try {
-      this.#lines.push(bytes);
-      let line = this.#lines.next();
-      // A piece of a message costs as much as a message.
-      if (!line && !this.#maySpeak()) await this.#pause();
-      for (; line; line = this.#lines.next()) await this.#takeLine(line);
+      if (!this.#takeRecord(bytes)) await sleep(this.#options.context.clock, TOO_FAST_PAUSE_MS);
     } catch (error) {
       return await this.#fail(error);
     }
@@ -158,23 +154,34 @@ export class ControlClient implements Holder, Party {
     }
   }
 
-  async #takeLine(line: Uint8Array): Promise<void> {
-    if (this.#state === "ending") return;
+  /**
+   * False if it came too fast: what stands behind the message that did is dropped. Otherwise one
+   * record could be a reason to pause for minutes.
+   */
+  #takeRecord(bytes: Uint8Array): boolean {
+    this.#lines.push(bytes);
+    let line = this.#lines.next();
+    // A piece of a message costs as much as a message.
+    if (!line) return this.#maySpeak();
+    let inTime = true;
+    for (; line; line = this.#lines.next()) inTime &&= this.#takeLine(line);
+    return inTime;
+  }
+
+  /** False if it came too fast. */
+  #takeLine(line: Uint8Array): boolean {
+    if (this.#state === "ending") return true;
     this.#heardAt = this.#options.context.clock.now();
     // The rate of connections bounds that of first messages: the others make no sense without them.
-    const isFree = this.#state === "new";
-    if (isFree || this.#maySpeak()) return this.#take(decodeRendezvous(line));
-    this.#refuse("TooFast");
-    await this.#pause();
+    const inTime = this.#state === "new" || this.#maySpeak();
+    if (inTime) this.#take(decodeRendezvous(line));
+    else this.#refuse("TooFast");
+    return inTime;
   }
 
   #maySpeak(): boolean {
     const { admission, clock } = this.#options.context;
     return admission.maySpeak(this.source, clock.now());
-  }
-
-  #pause(): Promise<void> {
-    return sleep(this.#options.context.clock, TOO_FAST_PAUSE_MS);
   }
 
   #take(message: RendezvousMessage | undefined): void {

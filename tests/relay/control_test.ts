@@ -290,6 +290,18 @@ Deno.test("Who sends messages in crumbs is slowed down, however few messages the
   await rig.clock.until(answer, 10_000);
 });
 
+Deno.test("A record full of messages that come too fast is dropped at once, and its client heard again", async () => {
+  await using rig = new RelayRig({ limits: { rate: 5 } });
+  using mallory = await rig.connect();
+  await mallory.until("Welcome");
+  await mallory.sendRaw(encodeText('"Ping"\n'.repeat(500)));
+  for (let i = 0; i < 20; i++) await mallory.until("Pong");
+  assertEquals((await mallory.until("Refused")).code, "TooFast");
+  mallory.close();
+  await rig.clock.advance(1_000);
+  assertEquals(rig.server.connections, 0);
+});
+
 Deno.test("An address that asks too fast may still begin anew: its Hello is heard", async () => {
   await using rig = new RelayRig({ limits: { rate: 1 } });
   using mallory = await rig.connect();
