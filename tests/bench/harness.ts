@@ -124,6 +124,13 @@ export class Child {
     });
   }
 
+  /** Peak resident memory of the program until now, in MB (10^6 bytes). */
+  async peak(): Promise<number> {
+    const [program] = await childrenOf(this.#process.pid);
+    const status = await Deno.readTextFile(`/proc/${program}/status`);
+    return Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)![1]) * 1024 / 1e6;
+  }
+
   /**
    * Ends a server once its own children have ended: only children that it has waited for are in its
    * usage.

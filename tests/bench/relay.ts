@@ -18,7 +18,7 @@ const UNLIMITED = [
 
 interface Served<Figures> {
   figures: Figures;
-  /** Peak MB of the relay. */
+  /** Peak MB of the relay while it served them. */
   resident: number;
 }
 
@@ -63,8 +63,9 @@ async function served<Figures>(
   const { child, address } = await startRelay(harness, options);
   const client = start(harness, program!, [...words, address, ...numbers.map(String)]);
   const figures = JSON.parse(await client.firstLine());
+  const resident = await child.peak();
   client.kill();
-  const { resident } = await child.stop();
+  await child.stop();
   return { figures, resident };
 }
 
@@ -86,7 +87,8 @@ async function rawJoin(harness: Harness, mebibytes: number): Promise<Served<Seco
     String(mebibytes),
   ]);
   const figures = JSON.parse(await client.firstLine());
-  const { resident } = await joiner.stop();
+  const resident = await joiner.peak();
+  await joiner.stop();
   return { figures, resident };
 }
 
