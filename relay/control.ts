@@ -113,17 +113,15 @@ export class ControlClient implements Holder, Party {
 
   /** Waits for what comes, without a function that waits: each would cost memory. */
   #listen(): void {
-    this.#connection.read().then((bytes) => this.#hear(bytes), (error) => this.#fail(error));
+    this.#connection.read()
+      .then((bytes) => this.#hear(bytes))
+      .catch((error) => this.#fail(error));
   }
 
   /** Takes messages; what comes after the last answer is dropped. */
   async #hear(bytes: Uint8Array | null): Promise<void> {
     if (bytes === null) return this.#leave();
-    try {
-      if (!this.#takeRecord(bytes)) await sleep(this.#options.context.clock, TOO_FAST_PAUSE_MS);
-    } catch (error) {
-      return await this.#fail(error);
-    }
+    if (!this.#takeRecord(bytes)) await sleep(this.#options.context.clock, TOO_FAST_PAUSE_MS);
     this.#listen();
   }
 
