@@ -15,7 +15,8 @@ import {
   type SessionFrame,
   SessionFrameDecoder,
 } from "../protocol/session_frame.ts";
-import type { Clock } from "../protocol/clock.ts";
+import { type Clock, sleep } from "../protocol/clock.ts";
+
 import { readOut } from "../protocol/read_out.ts";
 
 /**
@@ -23,6 +24,8 @@ import { readOut } from "../protocol/read_out.ts";
  * other.
  */
 const HELD_UP_MS = 1_000;
+/** Bytes that one link carries in one go. */
+const TURN_BYTES = 4 * 1_048_576;
 
 /** The session, as its link sees it. None of these is called after `close`. */
 export interface LinkUser {
@@ -62,6 +65,8 @@ export class Link {
   readonly #written = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   #closed = false;
+  /** Bytes, both ways, since others had their turn. */
+  #sinceTurn = 0;
   #cancelKeepAlive: () => void = () => {};
   #cancelStuck: () => void = () => {};
 
@@ -133,6 +138,7 @@ export class Link {
         const parts = this.#collect();
         if (parts.length > 0) {
           await this.connection.write(...parts);
+          await this.#passed(parts.reduce((sum, part) => sum + part.length, 0));
           continue;
         }
         if (this.#farewellSent) break;
@@ -200,8 +206,20 @@ export class Link {
     const bytes = await this.connection.read();
     if (bytes === null) return false;
     this.#lastHeard = this.#clock.now();
+    await this.#passed(bytes.length);
     this.#decoder.push(bytes);
     return true;
+  }
+
+  /**
+   * Lets everything else have its turn after some bytes: while a connection is always ready, the
+   * runtime goes on with it alone, and what is typed waits.
+   */
+  #passed(bytes: number): Promise<void> | undefined {
+    this.#sinceTurn += bytes;
+    if (this.#sinceTurn < TURN_BYTES) return undefined;
+    this.#sinceTurn = 0;
+    return sleep(this.#clock, 0);
   }
 
   #receive(frame: SessionFrame): void {
