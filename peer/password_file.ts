@@ -1,4 +1,5 @@
 import { FileError, UsageError } from "../protocol/errors.ts";
+import { diskState } from "../transfer/files.ts";
 
 /**
  * The password of a relay: the first line of a file, without the spaces around it.
@@ -17,8 +18,7 @@ async function readText(path: string): Promise<string> {
   try {
     return await Deno.readTextFile(path);
   } catch (cause) {
-    const state = cause instanceof Error ? cause.message : String(cause);
-    throw new FileError(`Password not read: ${path}: ${state}`, {
+    throw new FileError(`Password not read: ${path}: ${diskState(cause)}`, {
       hint: "--password-file names a file that you can read.",
       cause,
     });

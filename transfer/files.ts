@@ -46,9 +46,18 @@ export function fileError(action: string, path: string, cause: unknown): FileErr
       cause,
     });
   }
-  const [state, hint] = STATES[errorCode(cause) ?? ""] ??
-    [cause instanceof Error ? cause.message : String(cause), "Try again"];
+  const [state, hint] = inWords(cause);
   return new FileError(`${action} ${path}: ${state}`, { hint, cause });
+}
+
+/** What the system said of a file or folder, to stand behind its path. */
+export function diskState(cause: unknown): string {
+  return inWords(cause)[0];
+}
+
+function inWords(cause: unknown): [state: string, hint: string] {
+  return STATES[errorCode(cause) ?? ""] ??
+    [cause instanceof Error ? cause.message : String(cause), "Try again"];
 }
 
 /** Runs a disk operation; what it throws becomes a FileError. */
