@@ -10,6 +10,7 @@
 import { createHash } from "node:crypto";
 import { CIRCUIT_WAIT_MS, TOKEN_LIFE_MS } from "../protocol/limits.ts";
 import { CIRCUIT_ANSWER, errorPreface, TOKEN_BYTES } from "../protocol/preface.ts";
+import { Buffers } from "./buffers.ts";
 import type { RelayContext } from "./context.ts";
 import { type End, join } from "./copy.ts";
 import { farewell } from "./farewell.ts";
@@ -64,6 +65,7 @@ interface Waiting {
 export class Circuits {
   readonly #context: RelayContext;
   readonly #turns: Turns;
+  readonly #buffers = new Buffers();
   /** By the digest of each token that was not used, in the order in which they expire. */
   readonly #byToken = new Map<string, Introduction>();
   readonly #byAsker = new Map<Party, Set<Introduction>>();
@@ -201,6 +203,7 @@ export class Circuits {
       rate: limits.circuitRate,
       idleMs: limits.idleMs,
       turns: this.#turns,
+      buffers: this.#buffers,
       onBytes: (count) => {
         bytes += count;
         counters.circuitBytes += count;

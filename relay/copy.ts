@@ -2,6 +2,7 @@
 import { freeBytes } from "../protocol/bytes.ts";
 import { type Clock, sleep } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
+import type { Buffers } from "./buffers.ts";
 import type { Turns } from "./turns.ts";
 
 /** Bytes read at once to begin with, and where little comes: what an idle direction costs. */
@@ -27,6 +28,8 @@ export interface JoinOptions {
   onBytes: (count: number) => void;
   /** Shared by all that is joined. */
   turns: Turns;
+  /** What buffers beyond the smallest are taken from; shared, too. */
+  buffers: Buffers;
 }
 
 /** One end, and what was already read of it. */
@@ -89,6 +92,14 @@ class Way {
 
   /** @throws {UnreachableError} if one of the connections broke or was closed */
   async run(): Promise<void> {
+    try {
+      await this.#copy();
+    } finally {
+      this.#resize(this.#smallest);
+    }
+  }
+
+  async #copy(): Promise<void> {
     const { connection, received } = this.#from;
     await this.#to.write(this.#options.greeting);
     if (received.length > 0) await this.#pass(received);
@@ -125,7 +136,12 @@ class Way {
     if (this.#smallReads >= SMALL_READS && size > this.#smallest) this.#resize(this.#smallest);
   }
 
+  /** Not to a larger one while others have all that there is. */
   #resize(size: number): void {
+    const { buffers } = this.#options;
+    const more = size - this.#room.length;
+    if (more > 0 && !buffers.take(more)) return;
+    if (more < 0) buffers.give(-more);
     freeBytes(this.#room);
     this.#room = new Uint8Array(size);
     this.#smallReads = 0;

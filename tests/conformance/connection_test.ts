@@ -6,6 +6,7 @@ import type { Connection } from "../../protocol/connection.ts";
 import { ReceiveBuffer } from "../../protocol/framing.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
 import { CIRCUIT_ANSWER, circuitPreface } from "../../protocol/preface.ts";
+import { Buffers } from "../../relay/buffers.ts";
 import { join } from "../../relay/copy.ts";
 import { Turns } from "../../relay/turns.ts";
 import { connectionPair, seededRandom } from "../fakes/connection_pair.ts";
@@ -57,7 +58,12 @@ async function circuitPair(
     return { connection, received: new Uint8Array(0) };
   }));
   const options = { clock: systemClock, greeting: CIRCUIT_ANSWER, rate: Infinity, idleMs: 60_000 };
-  join(ends[0]!, ends[1]!, { ...options, onBytes: () => {}, turns: new Turns(systemClock) });
+  join(ends[0]!, ends[1]!, {
+    ...options,
+    onBytes: () => {},
+    turns: new Turns(systemClock),
+    buffers: new Buffers(),
+  });
   return circuits;
 }
 
