@@ -8,6 +8,7 @@ import type { RelayContext } from "./context.ts";
 import { farewell } from "./farewell.ts";
 import { type HttpProblem, type HttpRequest, readRequest } from "./http_request.ts";
 import { METRICS_TYPE, metricsPage } from "./metrics.ts";
+import { REFUSAL_TEXTS } from "./refusal.ts";
 import { PAGE_POLICY, relayPage } from "./page.ts";
 
 const STATUS_TEXTS = {
@@ -27,6 +28,12 @@ interface HttpResponse {
   headers?: Readonly<Record<string, string>>;
 }
 
+/** How HTTP is served. */
+export interface HttpOptions {
+  /** One answer and no WebSocket: there is no room to stay. */
+  brief?: boolean;
+}
+
 const PLAIN_TYPE = "text/plain; charset=utf-8";
 const READ_METHODS = ["GET", "HEAD"];
 
@@ -38,15 +45,16 @@ export async function serveHttp(
   connection: Connection,
   received: ReceiveBuffer,
   context: RelayContext,
+  { brief = false }: HttpOptions = {},
 ): Promise<void> {
   const request = await readInTime(connection, received, context);
   if (request === null) return connection.close();
-  if (typeof request === "object" && isUpgrade(request)) {
+  if (typeof request === "object" && isUpgrade(request) && !brief) {
     // Loaded when it is first needed: most relays never see a WebSocket.
     const { serveWebSocket } = await import("./web_socket.ts");
     return await serveWebSocket({ connection, request, head: received.takeAll(), context });
   }
-  const response = typeof request === "object" ? answer(request, context) : problem(request);
+  const response = typeof request === "object" ? answer(request, context, brief) : problem(request);
   const withBody = typeof request !== "object" || request.method !== "HEAD";
   await farewell(connection, context.clock, encodeResponse(response, withBody));
 }
@@ -74,7 +82,8 @@ function isUpgrade({ method, path, headers }: HttpRequest): boolean {
     /(^|,)\s*upgrade\s*(,|$)/i.test(headers["connection"] ?? "");
 }
 
-function answer(request: HttpRequest, context: RelayContext): HttpResponse {
+function answer(request: HttpRequest, context: RelayContext, brief: boolean): HttpResponse {
+  if (brief && isUpgrade(request)) return { status: 503, body: `${REFUSAL_TEXTS.Full}\n` };
   context.names.forgetKept(context.clock.now());
   const read = PATHS[request.path];
   if (!read) return { status: 404, body: "not found\n" };

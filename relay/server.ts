@@ -22,6 +22,7 @@ import { ControlSessions } from "./control_sessions.ts";
 import { newCounters } from "./counters.ts";
 import { farewell, FAREWELL_MS } from "./farewell.ts";
 import type { Datagrams, RelayHost, RelayPort } from "./host.ts";
+import type { HttpOptions } from "./http.ts";
 import type { RelayLimits } from "./limits.ts";
 import { Names } from "./names.ts";
 import { Password } from "./password.ts";
@@ -47,7 +48,12 @@ const WRONG_WORDS: Partial<Record<Preface["word"], string>> = {
 /** The parts that speak other protocols on the same port. */
 export interface RelayServices {
   /** Serves one HTTP connection; resolves when it is closed. */
-  http(connection: Connection, received: ReceiveBuffer, context: RelayContext): Promise<void>;
+  http(
+    connection: Connection,
+    received: ReceiveBuffer,
+    context: RelayContext,
+    options?: HttpOptions,
+  ): Promise<void>;
   /** Answers datagrams; resolves when the sockets are closed. */
   datagrams(sockets: readonly Datagrams[], context: RelayContext): Promise<void>;
 }
@@ -134,8 +140,30 @@ export class RelayServer implements AsyncDisposable {
     this.#context.refusals.note(reason);
     if (this.#turnedAway >= MAX_TURNED_AWAY) return connection.close();
     this.#turnedAway++;
-    await farewell(connection, this.#clock, errorPreface(REFUSAL_TEXTS[reason]));
+    const answered = reason === "Full" && await this.#answerInBrief(connection);
+    if (!answered) await farewell(connection, this.#clock, errorPreface(REFUSAL_TEXTS[reason]));
     this.#turnedAway--;
+  }
+
+  /**
+   * Answers a newcomer who speaks HTTP: whoever watches over a relay must hear from it above all
+   * when it is full.
+   * @returns whether it does
+   */
+  async #answerInBrief(connection: Connection): Promise<boolean> {
+    const arrival = new Arrival(connection, this.#clock);
+    const cancel = this.#clock.after(FAREWELL_MS, () => connection.close());
+    try {
+      if (await arrival.kind() !== "http") return false;
+      await this.#services.http(connection, arrival.received, this.#context, { brief: true });
+      return true;
+    } catch {
+      // It is gone, or has said nothing.
+      return true;
+    } finally {
+      cancel();
+      arrival.settle();
+    }
   }
 
   /**

@@ -1,7 +1,9 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { encodeText } from "../../protocol/bytes.ts";
 import { HANDSHAKE_TIMEOUT_MS } from "../../protocol/limits.ts";
 import { RESERVED_DESCRIPTORS } from "../../relay/admission.ts";
+import { FAREWELL_MS } from "../../relay/farewell.ts";
+import { serveHttp } from "../../relay/http.ts";
 import { REFUSAL_TEXTS } from "../../relay/refusal.ts";
 import { settled } from "../fakes/clock.ts";
 import type { MemoryConnection } from "../fakes/connection_pair.ts";
@@ -99,6 +101,20 @@ Deno.test("A full relay refuses newcomers with the reason, and keeps those that 
   using carol = await rig.connect();
   await carol.until("Welcome");
   assertEquals(rig.events, [["refused", { reason: "Full", count: 1 }]]);
+});
+
+Deno.test("A full relay still says over HTTP how it is, and takes no WebSocket", async () => {
+  await using rig = new RelayRig({ limits: { maxConnections: 1 }, services: { http: serveHttp } });
+  using _alice = await rig.registered("alice");
+  const ask = (path: string, headers = "") =>
+    say(rig.dial(), `GET ${path} HTTP/1.1\r\nHost: r\r\n${headers}\r\n`);
+  assertMatch(await ask("/health"), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nok\n$/);
+  assertMatch(await ask("/metrics"), /^p2p_relay_refusals_total\{reason="Full"\} 2$/m);
+  const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+  assertMatch(await ask("/ws", upgrade), /^HTTP\/1\.1 503 [^]*\r\n\r\nthe relay is full/);
+  const silent = rig.dial();
+  await rig.clock.advance(FAREWELL_MS);
+  assertEquals(await silent.read(), null);
 });
 
 Deno.test("A flood of newcomers takes no more descriptors than are kept for turning them away", async () => {
