@@ -4,7 +4,7 @@ import { P2pError } from "../protocol/errors.ts";
 import { type Entry, EntryKind, RefuseCode } from "../protocol/offer.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
 import { MAX_OFFER_BYTES } from "../protocol/limits.ts";
-import { Budget } from "../transfer/budget.ts";
+import { Budget } from "../protocol/budget.ts";
 import { Claims } from "../transfer/claims.ts";
 import type { ConflictAnswer, ConflictMode } from "../transfer/conflict.ts";
 import { writableFolder } from "../transfer/files.ts";

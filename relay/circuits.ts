@@ -8,9 +8,9 @@
  *        gone                       gone, and the end is told
  */
 import { createHash } from "node:crypto";
+import { Budget } from "../protocol/budget.ts";
 import { CIRCUIT_WAIT_MS, TOKEN_LIFE_MS } from "../protocol/limits.ts";
 import { CIRCUIT_ANSWER, errorPreface, TOKEN_BYTES } from "../protocol/preface.ts";
-import { Buffers } from "./buffers.ts";
 import type { RelayContext } from "./context.ts";
 import { type End, join } from "./copy.ts";
 import { farewell } from "./farewell.ts";
@@ -25,6 +25,9 @@ const OPEN_PER_SOURCE = OPEN_PER_TARGET / 2;
 const MAX_OPEN = 32_768;
 /** Milliseconds for which an asker that has gone may still be on its way with its end. */
 const ASKER_GONE_MS = 2_000;
+
+/** Bytes of large buffers that all circuits have together. */
+const MAX_BUFFER_BYTES = 64 * 1_048_576;
 
 const UNKNOWN_TOKEN = "the relay does not know this circuit, or no longer: ask for the peer again";
 const GAVE_WAY = "your address asks for this peer too often: ask for it again";
@@ -65,7 +68,8 @@ interface Waiting {
 export class Circuits {
   readonly #context: RelayContext;
   readonly #turns: Turns;
-  readonly #buffers = new Buffers();
+  /** What makes a few fast; a thousand make do with what they began with. */
+  readonly #buffers = new Budget(MAX_BUFFER_BYTES);
   /** By the digest of each token that was not used, in the order in which they expire. */
   readonly #byToken = new Map<string, Introduction>();
   readonly #byAsker = new Map<Party, Set<Introduction>>();

@@ -1,8 +1,8 @@
 /** Two connections made one: bytes are copied both ways, and never more of them held than a buffer. */
+import type { Budget } from "../protocol/budget.ts";
 import { freeBytes } from "../protocol/bytes.ts";
 import { type Clock, sleep } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
-import type { Buffers } from "./buffers.ts";
 import type { Turns } from "./turns.ts";
 
 /** Bytes read at once to begin with, and where little comes: what an idle direction costs. */
@@ -29,7 +29,7 @@ export interface JoinOptions {
   /** Shared by all that is joined. */
   turns: Turns;
   /** What buffers beyond the smallest are taken from; shared, too. */
-  buffers: Buffers;
+  buffers: Budget;
 }
 
 /** One end, and what was already read of it. */

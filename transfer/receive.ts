@@ -1,4 +1,5 @@
 /** The receiving side of a stream of kind "files/1" (README.md of protocol, section 7). */
+import type { Budget } from "../protocol/budget.ts";
 import { type ByteStream, ResetCode } from "../protocol/connection.ts";
 import { concatBytes, decodeText } from "../protocol/bytes.ts";
 import { FileError, P2pError, ProtocolError, StreamResetError } from "../protocol/errors.ts";
@@ -27,7 +28,6 @@ import {
 } from "../protocol/offer.ts";
 import { breathe, ENTRIES_IN_ONE_GO } from "./breathe.ts";
 import { Bodies, checkData } from "./bodies.ts";
-import type { Budget } from "./budget.ts";
 import type { ClaimOwner, Claims } from "./claims.ts";
 import { closeGently } from "./close.ts";
 import {

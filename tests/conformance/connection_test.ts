@@ -1,3 +1,4 @@
+import { Budget } from "../../protocol/budget.ts";
 import { dialCircuit } from "../../peer/carrier/circuit.ts";
 import { dialTcp, TcpConnection } from "../../peer/carrier/tcp.ts";
 import { systemClock } from "../../peer/clock.ts";
@@ -6,7 +7,6 @@ import type { Connection } from "../../protocol/connection.ts";
 import { ReceiveBuffer } from "../../protocol/framing.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
 import { CIRCUIT_ANSWER, circuitPreface } from "../../protocol/preface.ts";
-import { Buffers } from "../../relay/buffers.ts";
 import { join } from "../../relay/copy.ts";
 import { Turns } from "../../relay/turns.ts";
 import { connectionPair, seededRandom } from "../fakes/connection_pair.ts";
@@ -62,7 +62,7 @@ async function circuitPair(
     ...options,
     onBytes: () => {},
     turns: new Turns(systemClock),
-    buffers: new Buffers(),
+    buffers: new Budget(64 * 1_048_576),
   });
   return circuits;
 }

@@ -1,8 +1,8 @@
+import { Budget } from "../../protocol/budget.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { encodeText } from "../../protocol/bytes.ts";
 import type { Connection } from "../../protocol/connection.ts";
 import { UnreachableError } from "../../protocol/errors.ts";
-import { Buffers } from "../../relay/buffers.ts";
 import { join, type JoinOptions } from "../../relay/copy.ts";
 import { Turns } from "../../relay/turns.ts";
 import { FakeClock, settled } from "../fakes/clock.ts";
@@ -31,7 +31,7 @@ function rig(options: Partial<JoinOptions> & { pair?: ConnectionPairOptions } = 
       idleMs: IDLE_MS,
       onBytes: (count) => bytes += count,
       turns: new Turns(clock),
-      buffers: new Buffers(),
+      buffers: new Budget(64 * 1_048_576),
       ...options,
     },
   );
@@ -175,7 +175,7 @@ Deno.test("join() rests while others have their turn, and loses nothing by it", 
 Deno.test("join() makes do with small buffers where others have all large ones, and gives back what it had", async () => {
   const film = new Uint8Array(2_000_000).fill(7);
   for (const bytes of [0, 100_000, 64 * 1_048_576]) {
-    const buffers = new Buffers(bytes);
+    const buffers = new Budget(bytes);
     let least = bytes;
     const onBytes = () => least = Math.min(least, buffers.left);
     const pair = { bufferBytes: 1_048_576 };

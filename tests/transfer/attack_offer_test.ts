@@ -15,7 +15,7 @@ import {
   FileMessage,
   RefuseCode,
 } from "../../protocol/offer.ts";
-import { Budget } from "../../transfer/budget.ts";
+import { Budget } from "../../protocol/budget.ts";
 import { Chat } from "../../transfer/chat.ts";
 import { type Decision, receiveFiles } from "../../transfer/receive.ts";
 import { streamPair } from "../fakes/stream_pair.ts";

@@ -6,6 +6,11 @@ export class Budget {
     this.#left = bytes;
   }
 
+  /** Bytes that are left. */
+  get left(): number {
+    return this.#left;
+  }
+
   /** Whether there was so much left; if so, it is taken. */
   take(bytes: number): boolean {
     if (bytes > this.#left) return false;
