@@ -2,6 +2,7 @@
  * One connection while a session uses it: what writes to it, what reads from it, its keep-alive and
  * its farewell. A session has one link at a time, and many in its life.
  */
+import { type Clock, sleep } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { ProtocolError, UnreachableError } from "../protocol/errors.ts";
 import { DEAD_AFTER_MS, GOODBYE_TIMEOUT_MS, PING_AFTER_MS } from "../protocol/limits.ts";
@@ -15,8 +16,6 @@ import {
   type SessionFrame,
   SessionFrameDecoder,
 } from "../protocol/session_frame.ts";
-import { type Clock, sleep } from "../protocol/clock.ts";
-
 import { readOut } from "../protocol/read_out.ts";
 
 /**

@@ -2,6 +2,7 @@
  * The way to whom a relay knows by a name: looked up there, then raced for over the addresses that
  * the peer has told, and over a circuit through the relay.
  */
+import { aborted } from "../protocol/aborted.ts";
 import { type Address, isLocal, isLoopback, parseIpAddress } from "../protocol/address.ts";
 import { equalBytes } from "../protocol/bytes.ts";
 import type { Clock } from "../protocol/clock.ts";
@@ -167,11 +168,4 @@ function usableCandidates(texts: string[], relay: Address): Address[] {
 function isDialable(ip: string, onThisMachine: boolean): boolean {
   if (isLoopback(ip)) return onThisMachine;
   return !/^(0\.|22[4-9]\.|2[3-5]\d\.|169\.254\.|::$|::ffff:|ff|fe[89ab])/i.test(ip);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  if (signal.aborted) resolve();
-  else signal.addEventListener("abort", () => resolve(), { once: true });
-  return promise;
 }

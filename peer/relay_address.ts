@@ -4,10 +4,8 @@
  */
 import { type Address, DEFAULT_PORT, formatAddress, parseAddress } from "../protocol/address.ts";
 import { UsageError } from "../protocol/errors.ts";
-import { KEY_BYTES } from "../protocol/noise.ts";
-import { readPasswordFile } from "./password_file.ts";
-
-const BASE64URL = { alphabet: "base64url", omitPadding: true } as const;
+import { formatRelayKey, parseRelayKey } from "../protocol/relay_key.ts";
+import { readPassword } from "./password.ts";
 
 /** A relay, as its user names it. */
 export interface Relay {
@@ -44,11 +42,7 @@ export async function findRelay(
     });
   }
   const relay = parseRelay(text);
-  const file = flags["password-file"];
-  const password = file === undefined
-    ? variable("P2P_RELAY_PASSWORD") || undefined
-    : await readPasswordFile(file);
-  return { ...relay, password };
+  return { ...relay, password: await readPassword(flags["password-file"], variable) };
 }
 
 /**
@@ -72,16 +66,12 @@ export function formatRelay({ address }: Pick<Relay, "address">): string {
 /** The address, and its key if that was given: what `parseRelay` reads back. */
 export function formatRelayWithKey(relay: Pick<Relay, "address" | "key">): string {
   const address = formatRelay(relay);
-  return relay.key ? `${address}#${relay.key.toBase64(BASE64URL)}` : address;
+  return relay.key ? `${address}#${formatRelayKey(relay.key)}` : address;
 }
 
 function parseKey(encoded: string, text: string): Uint8Array {
-  try {
-    const key = Uint8Array.fromBase64(encoded, BASE64URL);
-    if (key.length === KEY_BYTES && key.toBase64(BASE64URL) === encoded) return key;
-  } catch {
-    // Said below.
-  }
+  const key = parseRelayKey(encoded);
+  if (key) return key;
   throw new UsageError(`Relay not understood: ${JSON.stringify(text)}: behind # stands no key`, {
     hint: "Copy the whole line that p2p relay prints, or leave # and what follows out.",
   });

@@ -12,7 +12,7 @@ import { countFreeDescriptors } from "./descriptors.ts";
 import { configFolder } from "./folders.ts";
 import type { Environment } from "./host.ts";
 import { loadIdentity } from "./identity.ts";
-import { readPasswordFile } from "./password_file.ts";
+import { readPassword } from "./password.ts";
 
 /** Descriptors that are of interest: more than the connections that a relay takes. */
 const DESCRIPTORS_OF_INTEREST = 21_000;
@@ -32,22 +32,17 @@ export interface RelayHostFlags {
 export async function relayHost(environment: Environment, flags: RelayHostFlags) {
   const { output, signal, terminated } = environment;
   const wanted = Math.max(DESCRIPTORS_OF_INTEREST, 2 * (flags["max-connections"] ?? 0));
+  const variable = (name: string) => Deno.env.get(name);
   return {
-    identity: await loadIdentity(configFolder((variable) => Deno.env.get(variable))),
+    identity: await loadIdentity(configFolder(variable)),
     clock: systemClock,
     log: output,
-    password: await readPassword(flags["password-file"]),
+    password: await readPassword(flags["password-file"], variable),
     signal,
     terminated,
     descriptorLimit: countFreeDescriptors(wanted),
     open: (host: string | undefined, port: number) => Port.open(host, port),
   };
-}
-
-/** Undefined if the relay is open to everyone: a variable that is set to nothing counts as not set. */
-async function readPassword(file: string | undefined): Promise<string | undefined> {
-  if (file !== undefined) return await readPasswordFile(file);
-  return Deno.env.get("P2P_RELAY_PASSWORD") || undefined;
 }
 
 /** One port number, TCP and UDP. */

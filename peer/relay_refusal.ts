@@ -1,4 +1,5 @@
 import { RefusedError } from "../protocol/errors.ts";
+import { isFinal, REFUSALS } from "../protocol/rendezvous.ts";
 
 /** What a relay did not do, and why. */
 export interface Refused {
@@ -14,11 +15,9 @@ export interface Refused {
   password: string | undefined;
 }
 
-/** Codes after which the relay ends the session. */
-const ENDING = new Set(["Password", "Full", "Draining", "Replaced", "Malformed"]);
 /** Those that will not be taken back by themselves. */
 const LASTING = new Set(["NameTaken", "BadName", "Password", "Malformed"]);
-const KNOWN = new Set([...ENDING, ...LASTING, "TooMany", "TooFast"]);
+const KNOWN: ReadonlySet<string> = new Set(REFUSALS);
 
 type Words = readonly [why: string, hint: string];
 
@@ -57,7 +56,7 @@ export class RelayRefusal extends RefusedError {
     const [why, hint] = wordsFor(refused);
     const whose = name === undefined || !/Name/.test(code) ? "" : ` the name ${name}`;
     super(`The relay ${relay} refused${whose}: ${why}`, { hint });
-    this.ends = ENDING.has(code) || !KNOWN.has(code);
+    this.ends = isFinal(code) || !KNOWN.has(code);
     this.lasts = LASTING.has(code);
     this.replaced = code === "Replaced";
   }

@@ -203,9 +203,14 @@ export class Session {
 
   /** The present link ends; its connection when the other side has heard of the next one. */
   #retire(): void {
-    this.#retired?.close();
+    this.#closeRetired();
     this.#retired = this.#link;
     this.#retired?.retire();
+  }
+
+  #closeRetired(): void {
+    this.#retired?.close();
+    this.#retired = undefined;
   }
 
   #linkUser(): LinkUser {
@@ -373,8 +378,7 @@ export class Session {
     }
     this.#remoteName = hello.name;
     this.#greetedIn = true;
-    this.#retired?.close();
-    this.#retired = undefined;
+    this.#closeRetired();
     this.#takeAck(hello.received);
     this.#open = true;
     this.#greeted.resolve();
@@ -451,8 +455,7 @@ export class Session {
     this.#roundTrip = this.#link?.roundTrip;
     this.#link?.close();
     this.#link = undefined;
-    this.#retired?.close();
-    this.#retired = undefined;
+    this.#closeRetired();
     this.#settled.resolve();
   }
 

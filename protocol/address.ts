@@ -1,5 +1,6 @@
 /** Addresses as people write them: `1.2.3.4:8080`, `[::1]:8080`, `host.example:8080`. */
 import { UsageError } from "./errors.ts";
+import { ipToBytes } from "./ip_address.ts";
 
 /** Where a peer listens. An IPv6 host has no brackets here. */
 export interface Address {
@@ -58,8 +59,9 @@ export function parseIpAddress(text: string): Address | undefined {
   if (!match) return undefined;
   const [, ipv6, ipv4, portText] = match;
   const port = Number(portText);
-  const good = ipv6 === undefined ? isIpv4(ipv4!) : isIpv6(ipv6);
-  return good && port >= 1 && port <= 65_535 ? { host: ipv6 ?? ipv4!, port } : undefined;
+  const host = ipv6 ?? ipv4!;
+  const good = host.includes(":") === (ipv6 !== undefined) && ipToBytes(host) !== undefined;
+  return good && port >= 1 && port <= 65_535 ? { host, port } : undefined;
 }
 
 /** Whether an IP address stands for this machine itself. */
@@ -67,20 +69,8 @@ export function isLoopback(ip: string): boolean {
   return ip === "::1" || ip.startsWith("127.");
 }
 
-function isIpv6(text: string): boolean {
-  return IPV6.test(text) && URL.canParse(`http://[${text}]/`);
-}
-
 function isHost(host: string): boolean {
-  if (/^[\d.]+$/.test(host)) return isIpv4(host);
-  return HOST_NAME.test(host);
-}
-
-/** Without leading zeros: some programs take those for octal numbers. */
-function isIpv4(host: string): boolean {
-  const parts = host.split(".");
-  return parts.length === 4 &&
-    parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256);
+  return /^[\d.]+$/.test(host) ? ipToBytes(host) !== undefined : HOST_NAME.test(host);
 }
 
 function parsePort(text: string, port: string): number {

@@ -23,10 +23,18 @@ export function ipFromBytes(bytes: Uint8Array): string {
   return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
 }
 
+/** The address of an IPv4 peer that a socket for both families shows as an IPv6 one; any other stays. */
+export function withoutMapping(host: string): string {
+  return host.replace(/^::ffff:(?=[\d.]+$)/i, "");
+}
+
+/** Without leading zeros: some programs take those for octal numbers. */
 function ipv4ToBytes(host: string): Uint8Array<ArrayBuffer> | undefined {
-  if (!/^\d{1,3}(\.\d{1,3}){3}$/.test(host)) return undefined;
-  const numbers = host.split(".").map(Number);
-  return numbers.every((each) => each < 256) ? Uint8Array.from(numbers) : undefined;
+  const parts = host.split(".");
+  const numbers = parts.map(Number);
+  const good = parts.length === IPV4_BYTES &&
+    parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part)) && numbers.every((each) => each < 256);
+  return good ? Uint8Array.from(numbers) : undefined;
 }
 
 function ipv6ToBytes(host: string): Uint8Array<ArrayBuffer> | undefined {

@@ -39,6 +39,19 @@ export const REFUSALS = [
 ] as const;
 export type Refusal = typeof REFUSALS[number];
 
+const FINAL: ReadonlySet<string> = new Set<Refusal>([
+  "Password",
+  "Full",
+  "Draining",
+  "Replaced",
+  "Malformed",
+]);
+
+/** Whether the relay closes the control session or WebSocket after this one. */
+export function isFinal(code: string): boolean {
+  return FINAL.has(code);
+}
+
 /** An introduction, or the answer to a look-up. All but the first two are for peers with keys. */
 export interface PeerInfo {
   /** IP address and port at which the relay sees the peer, or that it registered. */

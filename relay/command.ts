@@ -1,5 +1,7 @@
 /** `p2p relay`: opens the port, says how to meet there, and serves until it is asked to end. */
+import { aborted } from "../protocol/aborted.ts";
 import { type Address, DEFAULT_PORT, formatAddress, isLoopback } from "../protocol/address.ts";
+import { formatRelayKey } from "../protocol/relay_key.ts";
 import type { RelayHost, RelayLog } from "./host.ts";
 import { serveDatagrams } from "./datagrams.ts";
 import { serveHttp } from "./http.ts";
@@ -69,7 +71,7 @@ function milliseconds(seconds: number | undefined): number | undefined {
 
 /** Says where it listens, and what to run to meet there. */
 function announce({ log, identity, password }: RelayHost, addresses: Address[]): void {
-  const key = identity.publicKey.toBase64({ alphabet: "base64url", omitPadding: true });
+  const key = formatRelayKey(identity.publicKey);
   log.say("Relay listening on:");
   for (const each of addresses) {
     const address = formatAddress(each);
@@ -88,11 +90,4 @@ function sayCommands(log: RelayLog, where: string, closed: boolean): void {
     `  p2p connect NAME --relay ${where}`,
   );
   if (closed) log.say("Both need the password: --password-file FILE, or P2P_RELAY_PASSWORD.");
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -8,6 +8,7 @@ import { checkName } from "../protocol/name.ts";
 import {
   decodeRendezvous,
   encodeRendezvous,
+  isFinal,
   type Refusal,
   type RendezvousMessage,
 } from "../protocol/rendezvous.ts";
@@ -17,13 +18,11 @@ import type { RelayContext } from "./context.ts";
 import { FAREWELL_MS } from "./farewell.ts";
 import { Lines } from "./lines.ts";
 import type { Holder } from "./names.ts";
-import { isFinal, refused } from "./refusal.ts";
+import { refused, TOO_FAST_PAUSE_MS } from "./refusal.ts";
 import { endpointOf, sourceOf } from "./source.ts";
 
 /** Bytes that may wait for a client that does not read. */
 const MAX_QUEUED_BYTES = 65_536;
-/** Milliseconds for which nothing more is read of a client that asks too fast. */
-const TOO_FAST_PAUSE_MS = 250;
 const NEWLINE = Uint8Array.of(0x0a);
 
 export interface ControlOptions {

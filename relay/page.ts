@@ -1,5 +1,6 @@
 /** The page that a relay shows to people who open its address in a browser. */
 import { createHash } from "node:crypto";
+import { formatRelayKey } from "../protocol/relay_key.ts";
 import type { RelayContext } from "./context.ts";
 
 const STYLE = `
@@ -34,7 +35,7 @@ const HTTP_PORT = 80;
  */
 export function relayPage(context: RelayContext, host: string | undefined): string {
   const { counters, identity, password } = context;
-  const key = identity.publicKey.toBase64({ alphabet: "base64url", omitPadding: true });
+  const key = formatRelayKey(identity.publicKey);
   const address = `${addressOf(host)}#${key}`;
   const names = Object.values(counters.registrations).reduce((sum, count) => sum + count, 0);
   const secret = password.required ? " --password-file FILE" : "";

@@ -17,18 +17,8 @@ export const REFUSAL_TEXTS: Readonly<Record<Refusal, string>> = {
   Malformed: "the relay did not understand this message: both sides need the same version of p2p",
 };
 
-const FINAL: ReadonlySet<Refusal> = new Set([
-  "Password",
-  "Full",
-  "Draining",
-  "Replaced",
-  "Malformed",
-]);
-
-/** Whether there is nothing more to say after it: the control session or WebSocket is closed. */
-export function isFinal(code: Refusal): boolean {
-  return FINAL.has(code);
-}
+/** Milliseconds for which nothing more is read of a client that asks too fast. */
+export const TOO_FAST_PAUSE_MS = 250;
 
 /** The refusal as a message. */
 export function refused(code: Refusal): RendezvousMessage {

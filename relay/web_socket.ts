@@ -16,6 +16,7 @@ import { RELAY_DEAD_MS, RELAY_PING_MS } from "../protocol/limits.ts";
 import {
   decodeRendezvous,
   encodeRendezvous,
+  isFinal,
   type Refusal,
   type RendezvousMessage,
 } from "../protocol/rendezvous.ts";
@@ -24,7 +25,7 @@ import type { RelayContext } from "./context.ts";
 import { FAREWELL_MS } from "./farewell.ts";
 import type { HttpRequest } from "./http_request.ts";
 import type { Holder } from "./names.ts";
-import { isFinal, refused } from "./refusal.ts";
+import { refused, TOO_FAST_PAUSE_MS } from "./refusal.ts";
 import { endpointOf, sourceOf } from "./source.ts";
 
 /** Frames that one message may be cut into. */
@@ -33,8 +34,6 @@ const MAX_FRAGMENTS = 64;
 const MIN_PIECE_BYTES = 16;
 /** Bytes that wait for a client to read them before nothing more is read of it. */
 const MAX_UNREAD_BYTES = 16_384;
-/** Milliseconds for which nothing is read of a client that asks too fast. */
-const TOO_FAST_PAUSE_MS = 250;
 /** Codes of RFC 6455 with which a WebSocket is closed. */
 const CloseCode = { normal: 1000, policy: 1008 } as const;
 

@@ -2,6 +2,7 @@
 import type { Connection, Path } from "../../protocol/connection.ts";
 import { UnreachableError } from "../../protocol/errors.ts";
 import { type Address, formatAddress, isLocal } from "../../protocol/address.ts";
+import { withoutMapping } from "../../protocol/ip_address.ts";
 import { describeNetworkError, NO_SUCH_HOST } from "../network_error.ts";
 
 /** Bytes read at once when the caller brings no room of its own. */
@@ -18,8 +19,7 @@ export class TcpConnection implements Connection {
   constructor(conn: Deno.TcpConn) {
     this.#conn = conn;
     const { hostname, port } = conn.remoteAddr;
-    // A socket for both families shows IPv4 peers as IPv6 ones.
-    const host = hostname.replace(/^::ffff:(?=[\d.]+$)/, "");
+    const host = withoutMapping(hostname);
     this.remote = formatAddress({ host, port });
     this.path = isLocal(host) ? "lan" : "direct";
     try {

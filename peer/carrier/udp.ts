@@ -1,13 +1,13 @@
 /** UDP sockets that show IPv4 addresses as such, whichever family the socket is of. */
 import type { Address } from "../../protocol/address.ts";
 import { sleep } from "../../protocol/clock.ts";
+import { withoutMapping } from "../../protocol/ip_address.ts";
 import { systemClock } from "../clock.ts";
 
 /** More than any datagram that we take has: a longer one is seen to be too long. */
 const ROOM_BYTES = 2_048;
 /** Milliseconds before the next try when a datagram could not be received. */
 const RECEIVE_RETRY_MS = 50;
-const MAPPED = /^::ffff:(?=[\d.]+$)/i;
 
 export class UdpSocket {
   readonly #socket: Deno.DatagramConn;
@@ -30,7 +30,7 @@ export class UdpSocket {
       try {
         const [bytes, from] = await this.#socket.receive(this.#room);
         const { hostname, port } = from as Deno.NetAddr;
-        return { bytes: bytes.slice(), from: { host: hostname.replace(MAPPED, ""), port } };
+        return { bytes: bytes.slice(), from: { host: withoutMapping(hostname), port } };
       } catch {
         // One that was sent could not be delivered: some systems tell it here. Others may come.
         if (!this.#closed) await sleep(systemClock, RECEIVE_RETRY_MS);

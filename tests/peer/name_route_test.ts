@@ -96,6 +96,14 @@ class Rig implements AsyncDisposable {
     return end;
   }
 
+  /** A session that goes straight to this address, as both sides have it. */
+  async meetAt(address: string): Promise<{ session: Session; far: Session }> {
+    this.fates[address] = "bob";
+    const dialling = this.dial();
+    await this.introduce();
+    return { session: await dialling, far: await this.far() };
+  }
+
   /** The session at bob's. */
   async far(): Promise<Session> {
     return (await this.listener.sessions.next())!;
@@ -287,11 +295,7 @@ Deno.test("NameRoute: a peer that goes by another name is told of", async () => 
 
 Deno.test("NameRoute: a session that is lost goes on where the peer was, though the relay is gone", async () => {
   await using rig = new Rig();
-  rig.fates[HERE] = "bob";
-  const dialling = rig.dial();
-  await rig.introduce();
-  const session = await dialling;
-  const far = await rig.far();
+  const { session, far } = await rig.meetAt(HERE);
   await settled();
   rig.relay.down = true;
   const back = Promise.withResolvers<void>();
@@ -304,11 +308,7 @@ Deno.test("NameRoute: a session that is lost goes on where the peer was, though 
 
 Deno.test("NameRoute: a session that is lost is looked up anew, and goes on over a circuit", async () => {
   await using rig = new Rig();
-  rig.fates[HERE] = "bob";
-  const dialling = rig.dial();
-  await rig.introduce();
-  const session = await dialling;
-  const far = await rig.far();
+  const { session, far } = await rig.meetAt(HERE);
   rig.fates[HERE] = "nobody";
   const back = Promise.withResolvers<void>();
   session.onState = (state) => state === "connected" && back.resolve();
@@ -323,11 +323,7 @@ Deno.test("NameRoute: a session that is lost is looked up anew, and goes on over
 
 Deno.test("NameRoute: a session never goes on with another key, whatever the relay says", async () => {
   await using rig = new Rig();
-  rig.fates[HERE] = "bob";
-  const dialling = rig.dial();
-  await rig.introduce();
-  const session = await dialling;
-  const far = await rig.far();
+  const { session, far } = await rig.meetAt(HERE);
   rig.fates[HERE] = "stranger";
   rig.connections[0]!.cut();
   await rig.clock.until(rig.introduce({ key: generateKeyPair().publicKey }), 1_000);
