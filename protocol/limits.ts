@@ -68,6 +68,10 @@ export const MAX_RENDEZVOUS_BYTES = 4_096;
 export const MAX_DATAGRAM_BYTES = 1_200;
 /** Addresses in a list of candidates. */
 export const MAX_CANDIDATES = 16;
+/** Addresses in a list of those at which STUN saw a peer. */
+export const MAX_SEEN = 8;
+/** Bytes of what the two sides of an introduction prove their datagrams to each other with. */
+export const PUNCH_SECRET_BYTES = 16;
 /** Milliseconds after which a client of a relay sends a Ping. */
 export const RELAY_PING_MS = 15_000;
 /** Milliseconds without a message after which a relay and its client give each other up. */

@@ -10,7 +10,8 @@ import { parseIpAddress } from "./address.ts";
 import { decodeText, encodeText } from "./bytes.ts";
 import { decodeKey } from "./decode_key.ts";
 import { ProtocolError } from "./errors.ts";
-import { MAX_CANDIDATES, MAX_REASON_BYTES } from "./limits.ts";
+import { MAX_CANDIDATES, MAX_REASON_BYTES, MAX_SEEN, PUNCH_SECRET_BYTES } from "./limits.ts";
+import { type Mapping, MAPPINGS } from "./mapping.ts";
 import { TOKEN_BYTES } from "./preface.ts";
 
 /** Messages that are nothing but their name. */
@@ -52,8 +53,18 @@ export function isFinal(code: string): boolean {
   return FINAL.has(code);
 }
 
+/** What a peer tells of itself, so that another can send it datagrams through NATs. */
+export interface PunchInfo {
+  /** IP addresses and ports of its UDP socket on its own interfaces, best first. */
+  udp?: string[] | undefined;
+  /** Where STUN saw its UDP socket, in the order of asking: at most MAX_SEEN. */
+  seen?: string[] | undefined;
+  /** How its NAT maps, if it is one of the words that this version knows. */
+  mapping?: Mapping | undefined;
+}
+
 /** An introduction, or the answer to a look-up. All but the first two are for peers with keys. */
-export interface PeerInfo {
+export interface PeerInfo extends PunchInfo {
   /** IP address and port at which the relay sees the peer, or that it registered. */
   peer: string;
   username: string;
@@ -61,6 +72,8 @@ export interface PeerInfo {
   key?: Uint8Array | undefined;
   /** IP addresses and ports at which the peer says that it takes TCP connections. */
   candidates?: string[] | undefined;
+  /** What both are given to prove their datagrams to each other, 16 bytes. */
+  secret?: Uint8Array | undefined;
   /** The token of the receiver's end of a circuit, 16 bytes. */
   circuit?: Uint8Array | undefined;
   /** Whether the receiver is the one who dials. */
@@ -77,14 +90,16 @@ export type RendezvousMessage =
     /** Only over WebSocket: the address to tell others. */
     address?: string | undefined;
     candidates?: string[] | undefined;
-  }
+  } & PunchInfo
   | {
     type: "Connect";
     targetUsername: string;
     /** What the asker is called. */
     username?: string | undefined;
     candidates?: string[] | undefined;
-  }
+    /** False where no circuit is wanted. */
+    circuit?: boolean | undefined;
+  } & PunchInfo
   | { type: "PeerInfo" } & PeerInfo
   /** `code` is one of REFUSALS, or one that this version does not know. */
   | { type: "Refused"; code: string; text: string }
@@ -104,26 +119,13 @@ function toJson(message: RendezvousMessage): unknown {
     case "Welcome":
       return { Welcome: { address: message.address } };
     case "Register": {
-      const { username, address, candidates } = message;
-      return { Register: { username, address, candidates } };
+      const { username, address, candidates, udp, seen, mapping } = message;
+      return { Register: { username, address, candidates, udp, seen, mapping } };
     }
-    case "Connect": {
-      const { targetUsername, username, candidates } = message;
-      return { Connect: { target_username: targetUsername, username, candidates } };
-    }
-    case "PeerInfo": {
-      const { peer, username, key, candidates, circuit, initiator } = message;
-      return {
-        PeerInfo: {
-          peer,
-          username,
-          key: key?.toBase64(),
-          candidates,
-          circuit: circuit?.toHex(),
-          initiator,
-        },
-      };
-    }
+    case "Connect":
+      return { Connect: connectToJson(message) };
+    case "PeerInfo":
+      return { PeerInfo: peerInfoToJson(message) };
     case "Refused":
       return { Refused: { code: message.code, text: message.text } };
     case "DirectMessage":
@@ -131,6 +133,27 @@ function toJson(message: RendezvousMessage): unknown {
     default:
       return message.type;
   }
+}
+
+function connectToJson(message: RendezvousMessage & { type: "Connect" }): Fields {
+  const { targetUsername, username, candidates, udp, seen, mapping, circuit } = message;
+  return { target_username: targetUsername, username, candidates, udp, seen, mapping, circuit };
+}
+
+function peerInfoToJson(info: PeerInfo): Fields {
+  const { peer, username, candidates, udp, seen, mapping, initiator } = info;
+  return {
+    peer,
+    username,
+    key: info.key?.toBase64(),
+    candidates,
+    udp,
+    seen,
+    mapping,
+    secret: info.secret?.toHex(),
+    circuit: info.circuit?.toHex(),
+    initiator,
+  };
 }
 
 /**
@@ -157,12 +180,15 @@ const READERS: Record<string, (fields: Fields) => RendezvousMessage> = {
     username: required(fields, "username", text),
     address: optional(fields, "address", address),
     candidates: optional(fields, "candidates", addresses),
+    ...punchInfo(fields),
   }),
   Connect: (fields) => ({
     type: "Connect",
     targetUsername: required(fields, "target_username", text),
     username: optional(fields, "username", text),
     candidates: optional(fields, "candidates", addresses),
+    ...punchInfo(fields),
+    circuit: optional(fields, "circuit", boolean),
   }),
   PeerInfo: (fields) => ({
     type: "PeerInfo",
@@ -170,6 +196,8 @@ const READERS: Record<string, (fields: Fields) => RendezvousMessage> = {
     username: required(fields, "username", text),
     key: optional(fields, "key", key),
     candidates: optional(fields, "candidates", addresses),
+    ...punchInfo(fields),
+    secret: optional(fields, "secret", secret),
     circuit: optional(fields, "circuit", token),
     initiator: optional(fields, "initiator", boolean),
   }),
@@ -183,6 +211,16 @@ const READERS: Record<string, (fields: Fields) => RendezvousMessage> = {
     content: required(fields, "content", text),
   }),
 };
+
+function punchInfo(fields: Fields): PunchInfo {
+  const word = optional(fields, "mapping", text);
+  return {
+    udp: optional(fields, "udp", addresses),
+    seen: optional(fields, "seen", addresses)?.slice(0, MAX_SEEN),
+    // A later version may know more words.
+    mapping: MAPPINGS.find((known) => known === word),
+  };
+}
 
 function parseJson(json: string): unknown {
   try {
@@ -240,7 +278,16 @@ function key(value: unknown): Uint8Array | undefined {
 }
 
 function token(value: unknown): Uint8Array | undefined {
-  const good = typeof value === "string" && value.length === 2 * TOKEN_BYTES &&
+  return hex(value, TOKEN_BYTES);
+}
+
+function secret(value: unknown): Uint8Array | undefined {
+  return hex(value, PUNCH_SECRET_BYTES);
+}
+
+/** Exactly so many bytes, in lower case. */
+function hex(value: unknown, length: number): Uint8Array | undefined {
+  const good = typeof value === "string" && value.length === 2 * length &&
     /^[0-9a-f]+$/.test(value);
   return good ? Uint8Array.fromHex(value) : undefined;
 }

@@ -2,7 +2,14 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { decodeText, encodeText } from "../../protocol/bytes.ts";
 import { ProtocolError } from "../../protocol/errors.ts";
-import { MAX_CANDIDATES, MAX_DATAGRAM_BYTES, MAX_REASON_BYTES } from "../../protocol/limits.ts";
+import {
+  MAX_CANDIDATES,
+  MAX_DATAGRAM_BYTES,
+  MAX_REASON_BYTES,
+  MAX_RENDEZVOUS_BYTES,
+  MAX_SEEN,
+} from "../../protocol/limits.ts";
+import { MAPPINGS } from "../../protocol/mapping.ts";
 import {
   BARE,
   decodeRendezvous,
@@ -79,6 +86,56 @@ const ours: [string, RendezvousMessage][] = [
       initiator: true,
     },
   ],
+  [
+    '{"Register":{"username":"bob","candidates":[],"udp":["192.168.1.20:4000"],' +
+    '"seen":["203.0.113.7:4000","203.0.113.7:4001"],"mapping":"sequential"}}',
+    {
+      type: "Register",
+      username: "bob",
+      candidates: [],
+      udp: ["192.168.1.20:4000"],
+      seen: ["203.0.113.7:4000", "203.0.113.7:4001"],
+      mapping: "sequential",
+    },
+  ],
+  [
+    '{"Connect":{"target_username":"bob","username":"anna","candidates":[],"udp":["[fd00::2]:9"],' +
+    '"seen":["[2001:db8::2]:9"],"mapping":"none","circuit":false}}',
+    {
+      type: "Connect",
+      targetUsername: "bob",
+      username: "anna",
+      candidates: [],
+      udp: ["[fd00::2]:9"],
+      seen: ["[2001:db8::2]:9"],
+      mapping: "none",
+      circuit: false,
+    },
+  ],
+  ['{"Connect":{"target_username":"bob","circuit":true}}', {
+    type: "Connect",
+    targetUsername: "bob",
+    circuit: true,
+  }],
+  [
+    `{"PeerInfo":{"peer":"1.2.3.4:5","username":"b","key":"${KEY_TEXT}","candidates":["[::1]:9"],` +
+    '"udp":[],"seen":["1.2.3.4:6"],"mapping":"blocked",' +
+    '"secret":"ffeeddccbbaa99887766554433221100",' +
+    '"circuit":"00112233445566778899aabbccddeeff","initiator":false}}',
+    {
+      type: "PeerInfo",
+      peer: "1.2.3.4:5",
+      username: "b",
+      key: KEY,
+      candidates: ["[::1]:9"],
+      udp: [],
+      seen: ["1.2.3.4:6"],
+      mapping: "blocked",
+      secret: TOKEN.toReversed(),
+      circuit: TOKEN,
+      initiator: false,
+    },
+  ],
   ['{"Refused":{"code":"NameTaken","text":"taken"}}', {
     type: "Refused",
     code: "NameTaken",
@@ -140,6 +197,26 @@ for (
       '{"Connect":{"target_username":"b","candidates":["x",7,null,[],"host:1","1.2.3.4:0","1.2.3.4:5"]}}',
       { type: "Connect", targetUsername: "b", candidates: ["1.2.3.4:5"] },
     ],
+    [
+      "words for a NAT that are unknown",
+      '{"Register":{"username":"a","mapping":"Independent","seen":["1.2.3.4:5"]}}',
+      { type: "Register", username: "a", seen: ["1.2.3.4:5"] },
+    ],
+    [
+      "a word for a NAT that fills the message",
+      `{"Register":{"username":"a","mapping":"${"none".repeat(900)}"}}`,
+      { type: "Register", username: "a" },
+    ],
+    [
+      "properties of every array as words for a NAT",
+      '{"Register":{"username":"a","mapping":"length"}}',
+      { type: "Register", username: "a" },
+    ],
+    [
+      "what is no address among those of datagrams",
+      '{"Connect":{"target_username":"b","udp":["x",{},"[::1]:7"],"seen":[null,"1.2.3.4:65536"]}}',
+      { type: "Connect", targetUsername: "b", udp: ["[::1]:7"], seen: [] },
+    ],
     ["an unknown code's meaning", '{"Refused":{"code":"Tired","text":""}}', {
       type: "Refused",
       code: "Tired",
@@ -158,6 +235,37 @@ Deno.test("decodeRendezvous() keeps no more candidates than the limit", () => {
     targetUsername: "b",
     candidates: candidates.slice(0, MAX_CANDIDATES),
   });
+});
+
+Deno.test("decodeRendezvous() keeps no more addresses for datagrams than the limits", () => {
+  const many = Array.from({ length: 40 }, (_, index) => `1.2.3.4:${index + 1}`);
+  const message = decode(JSON.stringify({ Register: { username: "b", udp: many, seen: many } }));
+  assertEquals(message, {
+    type: "Register",
+    username: "b",
+    udp: many.slice(0, MAX_CANDIDATES),
+    seen: many.slice(0, MAX_SEEN),
+  });
+});
+
+Deno.test("encodeRendezvous() writes the longest introduction within a message", () => {
+  const longest = "[0000:0000:0000:0000:0000:ffff:255.255.255.255]:65535";
+  const info: RendezvousMessage = {
+    type: "PeerInfo",
+    peer: longest,
+    username: '"'.repeat(64),
+    key: KEY,
+    candidates: Array(MAX_CANDIDATES).fill(longest),
+    udp: Array(MAX_CANDIDATES).fill(longest),
+    seen: Array(MAX_SEEN).fill(longest),
+    mapping: "independent",
+    secret: TOKEN,
+    circuit: TOKEN,
+    initiator: false,
+  };
+  const bytes = encodeRendezvous(info);
+  assert(bytes.length < MAX_RENDEZVOUS_BYTES, `${bytes.length} bytes`);
+  assertEquals(decode(decodeText(bytes)), info);
 });
 
 Deno.test("decodeRendezvous() cuts the text of a refusal", () => {
@@ -216,6 +324,14 @@ for (
     '{"PeerInfo":{"peer":"1.2.3.4:5","username":"a","key":"AAAA"}}',
     '{"PeerInfo":{"peer":"1.2.3.4:5","username":"a","circuit":"00112233445566778899AABBCCDDEEFF"}}',
     '{"PeerInfo":{"peer":"1.2.3.4:5","username":"a","initiator":1}}',
+    '{"PeerInfo":{"peer":"1.2.3.4:5","username":"a","circuit":false}}',
+    '{"PeerInfo":{"peer":"1.2.3.4:5","username":"a","secret":"00112233445566778899aabbccddee"}}',
+    '{"PeerInfo":{"peer":"1.2.3.4:5","username":"a","secret":"00112233445566778899AABBCCDDEEFF"}}',
+    '{"Connect":{"target_username":"a","circuit":0}}',
+    '{"Connect":{"target_username":"a","circuit":"00112233445566778899aabbccddeeff"}}',
+    '{"Register":{"username":"a","mapping":7}}',
+    '{"Register":{"username":"a","udp":"1.2.3.4:5"}}',
+    '{"Register":{"username":"a","seen":{"0":"1.2.3.4:5"}}}',
     '{"Refused":{"code":"Full"}}',
     '{"DirectMessage":{}}',
     '"Ping" "Pong"',
@@ -254,6 +370,11 @@ const address = fc.oneof(
   fc.tuple(fc.ipV6(), fc.integer({ min: 1, max: 65_535 })).map(([ip, port]) => `[${ip}]:${port}`),
 );
 const candidates = fc.array(address, { maxLength: MAX_CANDIDATES });
+const punchInfo = {
+  udp: candidates,
+  seen: fc.array(address, { maxLength: MAX_SEEN }),
+  mapping: fc.constantFrom(...MAPPINGS),
+};
 const anyText = fc.string({ unit: "grapheme", maxLength: 40 });
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 
@@ -262,7 +383,13 @@ const anyMessage: fc.Arbitrary<RendezvousMessage> = fc.oneof(
   fc.record({ type: fc.constant("Hello" as const), password: anyText }, { requiredKeys: ["type"] }),
   fc.record({ type: fc.constant("Welcome" as const), address }),
   fc.record(
-    { type: fc.constant("Register" as const), username: anyText, address, candidates },
+    {
+      type: fc.constant("Register" as const),
+      username: anyText,
+      address,
+      candidates,
+      ...punchInfo,
+    },
     { requiredKeys: ["type", "username"] },
   ),
   fc.record(
@@ -271,6 +398,8 @@ const anyMessage: fc.Arbitrary<RendezvousMessage> = fc.oneof(
       targetUsername: anyText,
       username: anyText,
       candidates,
+      ...punchInfo,
+      circuit: fc.boolean(),
     },
     { requiredKeys: ["type", "targetUsername"] },
   ),
@@ -281,6 +410,8 @@ const anyMessage: fc.Arbitrary<RendezvousMessage> = fc.oneof(
       username: anyText,
       key: bytes(32),
       candidates,
+      ...punchInfo,
+      secret: bytes(16),
       circuit: bytes(16),
       initiator: fc.boolean(),
     },
