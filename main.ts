@@ -28,6 +28,8 @@ async function run(invocation: Invocation, environment: Environment): Promise<vo
       return await (await import("./peer/commands/connect.ts")).connect(environment, invocation);
     case "send":
       return await (await import("./peer/commands/send.ts")).send(environment, invocation);
+    case "punch":
+      return await (await import("./peer/commands/punch.ts")).punch(environment, invocation);
     case "relay": {
       const { relayHost } = await import("./peer/relay_host.ts");
       const { relay } = await import("./relay/command.ts");

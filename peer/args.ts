@@ -79,6 +79,23 @@ export const COMMANDS = {
     },
     operands: { name: "PATH", min: 0, max: Infinity },
   },
+  punch: {
+    flags: {
+      relay: TEXT,
+      name: TEXT,
+      to: TEXT,
+      port: { kind: "port" },
+      dir: TEXT,
+      yes: SWITCH,
+      once: SWITCH,
+      conflict: CONFLICT,
+      stdout: SWITCH,
+      "password-file": TEXT,
+      json: SWITCH,
+      quiet: SWITCH,
+    },
+    operands: NO_OPERANDS,
+  },
   relay: {
     flags: {
       port: { kind: "port" },

@@ -43,6 +43,8 @@ export interface RegistrationOptions {
   /** How the relay is reached. Default: over TCP. */
   dial?: Dial | undefined;
   random?: () => number;
+  /** Whether it is over where the relay cannot be reached at once. Default: it is waited for. */
+  needed?: boolean | undefined;
 }
 
 export class Registration implements AsyncDisposable {
@@ -75,7 +77,7 @@ export class Registration implements AsyncDisposable {
   /**
    * Registers, and stays registered until it is closed or another takes its place.
    * @throws {P2pError} if the first try shows that no other would do better: the name or password
-   *   is refused, the relay has another key, or is none
+   *   is refused, the relay has another key, or is none; where it is needed, after any failure
    */
   run(): Promise<void> {
     this.#running ??= this.#run();
@@ -230,7 +232,7 @@ export class Registration implements AsyncDisposable {
     if (!(error instanceof P2pError)) throw error;
     const first = !this.#tried;
     this.#tried = true;
-    if (first && !mayPass(error)) throw error;
+    if (first && (this.#options.needed || !mayPass(error))) throw error;
     const { output } = this.#options;
     if (error instanceof RelayRefusal && error.replaced) {
       output.warn(

@@ -307,7 +307,8 @@ export class RelayClient implements AsyncDisposable {
       });
     }
     return new UnreachableError(`Nobody is called ${name} at ${where}`, {
-      hint: "Check the spelling. The other side is there as long as it runs p2p listen with " +
+      hint:
+        "Check the spelling. The other side is there as long as it runs p2p listen or punch with " +
         `--relay ${this.#relay} and that --name.`,
     });
   }

@@ -61,6 +61,7 @@ export class Room {
   readonly #peers = new Set<Peer>();
   /** Transfers under way, in both directions. */
   readonly #transfers = new Set<Promise<unknown>>();
+  readonly #waitForNobody = new Set<() => void>();
   /** Told when we have taken another name. */
   onRenamed: ((name: string) => void) | undefined;
 
@@ -107,6 +108,7 @@ export class Room {
     const end = await session.ended;
     this.#peers.delete(peer);
     this.#announceDeparture(peer, end, dialled);
+    if (this.#peers.size === 0) this.#tellDeserted();
     return { peer, end, received: doings.received };
   }
 
@@ -139,9 +141,21 @@ export class Room {
     await this.#tellAll((chat) => chat.finish());
   }
 
+  /** Resolves when nobody is here. */
+  async deserted(): Promise<void> {
+    if (this.#peers.size > 0) {
+      await new Promise<void>((resolve) => this.#waitForNobody.add(resolve));
+    }
+  }
+
   /** Ends every session. */
   async close(code: number = GoodbyeCode.done): Promise<void> {
     await Promise.all([...this.#peers].map((peer) => peer.session.end(code)));
+  }
+
+  #tellDeserted(): void {
+    for (const resolve of this.#waitForNobody) resolve();
+    this.#waitForNobody.clear();
   }
 
   async #tellAll(tell: (chat: Chat) => Promise<void>): Promise<void> {

@@ -17,6 +17,8 @@ Usage: p2p                  ask for an address to connect to, or listen
        p2p connect ADDRESS  join a peer that listens
        p2p send --address ADDRESS --file PATH
                             send files and folders to a peer that listens
+       p2p punch --relay ADDRESS --name NAME [--to NAME]
+                            be found by name, through NATs, and find others
        p2p relay            be where peers meet by name, and relay for those
                             that cannot reach each other
        p2p forget NAME      drop a peer's known key, if it changed for a reason
@@ -184,6 +186,47 @@ Examples:
     tar c album | p2p send --address 192.168.1.20:8080 --file -
 `;
 
+const PUNCH = `\
+Be found by your name at a relay, by peers behind other NATs, and find others
+there: chat with them, and send and receive files. Bytes go straight wherever
+the NATs let them, and through the relay, encrypted, where they do not.
+
+Usage: p2p punch --relay ADDRESS [--name NAME] [--to NAME] [FLAGS]
+
+Without --to it waits until somebody asks for you. With it, it joins the one of
+that name, who waits with p2p punch or p2p listen at the same relay; whoever
+asks for you meanwhile is let in, too. It ends when all have left.
+
+  --relay ADDRESS  where peers meet: host:port, or host:port#KEY as p2p relay
+                   prints it (default: P2P_RELAY)
+  --name NAME      name that others see, and find you by (default: P2P_NAME, or
+                   your user name and a piece of your key's fingerprint)
+  --to NAME        the name of the peer to join
+  --port PORT      port to take connections on (default: any free one)
+  --dir DIR        folder for received files (default: the current one)
+  --yes            accept every file without asking
+  --conflict MODE  if a file exists already: ask, skip, rename or overwrite
+                   (default: ask on a terminal, else rename)
+  --stdout         write what a peer sends from its standard input to standard
+                   output, and nothing else there
+  --once           end after the first peer's session or transfer
+  --password-file FILE
+                   file with the relay's password (default: P2P_RELAY_PASSWORD)
+  --json           print events on standard output, one JSON object a line
+  --quiet          say nothing but chat, warnings and errors
+  --help           print this
+
+${CHAT}
+With --to, the end of standard input ends the chat, when all of it has been
+delivered.
+
+Examples:
+  Alice waits, at home behind her router:
+    p2p punch --relay host.example:8080 --name alice
+  Bob joins her, from behind his:
+    p2p punch --relay host.example:8080 --name bob --to alice
+`;
+
 const RELAY = `\
 Be the place where peers meet by name, and through which those can talk that
 cannot reach each other. It sees who is there and how much they send, never
@@ -256,6 +299,7 @@ const TEXTS: Readonly<Record<CommandName, string>> = {
   listen: LISTEN,
   connect: CONNECT,
   send: SEND,
+  punch: PUNCH,
   relay: RELAY,
   forget: FORGET,
 };

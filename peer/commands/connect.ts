@@ -8,6 +8,8 @@ import { dialSession } from "../dialer.ts";
 import { type Environment, type Host, openHost, relayOf } from "../host.ts";
 import { Receiving } from "../receiving.ts";
 import { Room } from "../room.ts";
+import type { Route } from "../route.ts";
+import type { SessionEnd } from "../session.ts";
 import { parseTarget, routeTo } from "../target.ts";
 import { Screen } from "../terminal/screen.ts";
 import { connectInPlain } from "./plain.ts";
@@ -35,10 +37,35 @@ export async function connect(
     conflict: flags.conflict,
   });
   const room = new Room(host, receiving);
-  const session = await dialSession(routeTo(target, host), host);
-  const visit = room.enter(session, true);
+  await visit(host, room, screen, { route: routeTo(target, host), signal: host.signal });
+}
+
+/** How somebody is visited. */
+interface VisitOptions {
+  route: Route;
+  /** Ends the dialling. */
+  signal: AbortSignal;
+  /** Whether it is over with the visit, whoever else is in the room. */
+  once?: boolean;
+}
+
+/**
+ * Joins whom the route leads to, says what is typed there, and stays until one side ends it; where
+ * others have come into the room meanwhile, until they have left, too.
+ * @throws as `dialSession`
+ * @throws {P2pError} why the session ended, or what could not be read of the input
+ */
+export async function visit(
+  host: Host,
+  room: Room,
+  screen: Screen,
+  { route, signal, once = false }: VisitOptions,
+): Promise<void> {
+  const session = await dialSession(route, { name: host.name, signal });
+  const visiting = room.enter(session, true);
   const typed = say(host, room, screen);
-  const { end } = await Promise.race([visit, typed.then(() => visit)]);
+  const { end } = await Promise.race([visiting, typed.then(() => visiting)]);
+  if (!once) await leftAlone(host, room, { end, typed });
   host.signal.throwIfAborted();
   if (end.error) throw end.error;
   if (end.undelivered && !end.byUs && !screen.interactive) {
@@ -48,6 +75,17 @@ export async function connect(
   }
   // What could not be read of the input ended it, too, and is the reason to tell.
   if (end.byUs) await typed;
+}
+
+/** Those who are still here need not leave because of one who has. */
+async function leftAlone(
+  { output }: Host,
+  room: Room,
+  { end, typed }: { end: SessionEnd; typed: Promise<void> },
+): Promise<void> {
+  if (room.peers.length === 0) return;
+  if (end.error) output.warn(end.error.message);
+  await Promise.race([room.deserted(), typed]);
 }
 
 /** Says what is typed until there is no more, then ends the session when all of it has arrived. */

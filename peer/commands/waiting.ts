@@ -1,0 +1,142 @@
+/**
+ * The side that waits for peers: it listens, is registered at a relay if there is one, and takes in
+ * whoever comes. `listen` is this; `punch` may visit somebody meanwhile.
+ */
+import type { P2pError } from "../../protocol/errors.ts";
+import { GoodbyeCode } from "../../protocol/session_frame.ts";
+import type { Host } from "../host.ts";
+import { Listener } from "../listener.ts";
+import type { Output } from "../output.ts";
+import { Receiving, type ReceivingOptions } from "../receiving.ts";
+import { Registration } from "../registration.ts";
+import type { Relay } from "../relay_address.ts";
+import { Room, type Visit } from "../room.ts";
+import type { Screen } from "../terminal/screen.ts";
+
+export interface WaitingOptions extends ReceivingOptions {
+  /** The address to listen on; undefined: all of this machine's. */
+  host?: string | undefined;
+  /** 0 picks a free one. */
+  port: number;
+  relay?: Relay | undefined;
+  /** Whether there is no use in waiting where the relay cannot be reached at once. */
+  relayNeeded?: boolean | undefined;
+}
+
+export class Waiting implements AsyncDisposable {
+  readonly room: Room;
+  readonly listener: Listener;
+  readonly #host: Host;
+  readonly #registration: Registration | undefined;
+
+  /**
+   * Begins to listen.
+   * @throws as `Listener` and `Receiving`
+   */
+  constructor(host: Host, screen: Screen, options: WaitingOptions) {
+    this.#host = host;
+    this.room = new Room(host, new Receiving(host, screen, options));
+    this.listener = new Listener({
+      host: options.host,
+      port: options.port,
+      identity: host.identity,
+      name: () => host.name,
+      admit: (name, key) => host.trust.admit(name, key),
+      onRefused: (remote, error) => this.#refused(remote, error),
+    });
+    this.#registration = options.relay && this.#registrationAt(options.relay, options);
+    this.room.onRenamed = (name) => this.#registration?.rename(name);
+  }
+
+  /**
+   * Takes peers in until it is closed, or the user ends it; then waits for what is under way, and
+   * says goodbye.
+   * @param once whether the first complete visit closes it
+   * @throws {P2pError} if the relay does not want us
+   * @throws the signal's reason, if it is the user who ends it
+   */
+  async serve(once: boolean): Promise<void> {
+    const registered = this.#keepRegistered();
+    await this.#takeIn(once);
+    const refused = await registered;
+    this.#host.signal.throwIfAborted();
+    if (refused !== undefined) throw refused;
+  }
+
+  /** Takes nobody in any more: `serve` comes to its end. Idempotent. */
+  close(): void {
+    this.listener.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.listener[Symbol.asyncDispose]();
+  }
+
+  #registrationAt(relay: Relay, { relayNeeded }: WaitingOptions): Registration {
+    const { name, identity, trust, output } = this.#host;
+    return new Registration({
+      relay,
+      name,
+      identity,
+      trust,
+      output,
+      needed: relayNeeded,
+      addresses: () => this.listener.addresses,
+      take: (connection) => this.listener.take(connection),
+    });
+  }
+
+  /**
+   * Stays registered as long as it is listened: that ends if the relay does not want us.
+   * @returns why it does not, or undefined
+   */
+  async #keepRegistered(): Promise<unknown> {
+    const registration = this.#registration;
+    if (!registration) return undefined;
+    this.listener.closed.then(() => registration[Symbol.asyncDispose]());
+    try {
+      return await registration.run();
+    } catch (error) {
+      this.close();
+      return error;
+    }
+  }
+
+  async #takeIn(once: boolean): Promise<void> {
+    const { signal } = this.#host;
+    const interrupted = Promise.withResolvers<void>();
+    const end = () => {
+      this.close();
+      interrupted.resolve();
+    };
+    signal.addEventListener("abort", end);
+    for await (const session of this.listener.sessions) {
+      this.room.enter(session, false).then((visit) => {
+        if (once && isComplete(visit)) this.close();
+      });
+    }
+    // A peer that takes nothing, or sends without end, must not keep the user from ending it.
+    if (!signal.aborted) await Promise.race([this.room.settle(), interrupted.promise]);
+    await this.room.close(signal.aborted ? GoodbyeCode.interrupted : GoodbyeCode.done);
+    signal.removeEventListener("abort", end);
+  }
+
+  #refused(remote: string, error: P2pError): void {
+    // Who was introduced tries all our addresses at once, and keeps one connection.
+    const tries = this.#registration?.introduced && error.code === "unreachable";
+    if (!tries) tellRefused(this.#host.output, remote, error);
+  }
+}
+
+/**
+ * A visit that came to nothing does not count; one that broke off does if it had brought what it
+ * came for.
+ */
+function isComplete({ peer, end, received }: Visit): boolean {
+  return received || (peer.here && end.error === undefined);
+}
+
+function tellRefused(output: Output, remote: string, error: P2pError): void {
+  if (error.code === "identity") output.warn(error.message, error.hint ?? "");
+  else output.say(`Connection from ${remote} came to nothing: ${error.message}`);
+}
