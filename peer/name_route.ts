@@ -3,7 +3,13 @@
  * the peer has told, and over a circuit through the relay.
  */
 import { aborted } from "../protocol/aborted.ts";
-import { type Address, isLocal, isLoopback, parseIpAddress } from "../protocol/address.ts";
+import {
+  type Address,
+  isDialable,
+  isLocal,
+  isLoopback,
+  parseIpAddress,
+} from "../protocol/address.ts";
 import { equalBytes } from "../protocol/bytes.ts";
 import type { Clock } from "../protocol/clock.ts";
 import { IdentityError, ProtocolError, UnreachableError } from "../protocol/errors.ts";
@@ -162,10 +168,4 @@ function usableCandidates(texts: string[], relay: Address): Address[] {
     const address = parseIpAddress(text);
     return address && isDialable(address.host, onThisMachine) ? address : [];
   });
-}
-
-/** Neither any address, nor one for many, nor one that needs a zone of another machine. */
-function isDialable(ip: string, onThisMachine: boolean): boolean {
-  if (isLoopback(ip)) return onThisMachine;
-  return !/^(0\.|22[4-9]\.|2[3-5]\d\.|169\.254\.|::$|::ffff:|ff|fe[89ab])/i.test(ip);
 }

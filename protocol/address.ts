@@ -69,6 +69,16 @@ export function isLoopback(ip: string): boolean {
   return ip === "::1" || ip.startsWith("127.");
 }
 
+/**
+ * Whether an IP address that somebody tells may be sent to: neither any address, nor one for many,
+ * nor one that needs a zone of another machine.
+ * @param onThisMachine whether whoever told it may be on this machine
+ */
+export function isDialable(ip: string, onThisMachine: boolean): boolean {
+  if (isLoopback(ip)) return onThisMachine;
+  return !/^(0\.|22[4-9]\.|2[3-5]\d\.|169\.254\.|::$|::ffff:|ff|fe[89ab])/i.test(ip);
+}
+
 function isHost(host: string): boolean {
   return /^[\d.]+$/.test(host) ? ipToBytes(host) !== undefined : HOST_NAME.test(host);
 }

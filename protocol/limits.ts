@@ -83,6 +83,40 @@ export const TOKEN_LIFE_MS = 60_000;
 /** Milliseconds that one end of a circuit waits at the relay for the other. */
 export const CIRCUIT_WAIT_MS = 30_000;
 
+/** Addresses in what a side tells that STUN has seen. */
+export const MAX_SEEN = 8;
+/** The most by which a sequential NAT's ports differ, from one connection to the next. */
+export const MAX_SEQUENTIAL_STEP = 10;
+/** Ports at which a sequential NAT is to show its next connections. */
+export const PREDICTED_PORTS = 16;
+/** Time to live of the first PROBE to an address that is not local. */
+export const OPENER_TTL = 5;
+/** Milliseconds between two PROBEs to an address. */
+export const PROBE_MS = 50;
+/** Milliseconds between two PROBEs to an address, from SLOW_PROBE_AFTER_MS on. */
+export const SLOW_PROBE_MS = 250;
+export const SLOW_PROBE_AFTER_MS = 1_000;
+/** Milliseconds after which a dependent NAT's ports are guessed. */
+export const SPRAY_AFTER_MS = 750;
+/** Milliseconds between two guesses, or two further sockets. */
+export const SPRAY_MS = 10;
+/** Further sockets that are opened behind a dependent NAT. */
+export const SPREAD_SOCKETS = 256;
+/** Milliseconds for an attempt to punch. */
+export const PUNCH_TIMEOUT_MS = 2_500;
+/** Milliseconds for an attempt to punch through a dependent NAT. */
+export const LONG_PUNCH_TIMEOUT_MS = 20_000;
+/** Times that NOMINATE is sent. */
+export const NOMINATIONS = 3;
+/** Milliseconds without a word from the asker after which its target goes on without NOMINATE. */
+export const NOMINATE_WAIT_MS = 1_000;
+/** Datagrams that a side sends in any second while it punches. */
+export const MAX_PUNCH_RATE = 100;
+/** PROBEs, and ANSWERs, from a socket to an address that is not proven. */
+export const MAX_UNPROVEN = 40;
+/** Addresses that a side takes up though it was not told them. */
+export const MAX_REFLEXIVE = 16;
+
 // What this implementation chooses.
 
 /** Bytes in one write of file data: whole session frames. */
