@@ -83,8 +83,6 @@ export const TOKEN_LIFE_MS = 60_000;
 /** Milliseconds that one end of a circuit waits at the relay for the other. */
 export const CIRCUIT_WAIT_MS = 30_000;
 
-/** Addresses in what a side tells that STUN has seen. */
-export const MAX_SEEN = 8;
 /** The most by which a sequential NAT's ports differ, from one connection to the next. */
 export const MAX_SEQUENTIAL_STEP = 10;
 /** Ports at which a sequential NAT is to show its next connections. */
