@@ -87,14 +87,7 @@ export function planPunch(own: Reach, peer: Reach): PunchPlan {
  * take next if it takes them in sequence. Only addresses of one machine, and each once.
  */
 export function punchCandidates(peer: Reach, own: Reach): Address[] {
-  const udp = peer.udp.slice(0, MAX_CANDIDATES);
-  const seen = peer.seen.slice(0, MAX_SEEN);
-  const predicted = predictedAddresses(peer);
-  // Behind a sequential NAT each address takes a port of ours, in the order of the first probes:
-  // the other side expects the next ones where it is seen, and where it is to be seen before that.
-  const told = own.mapping === "sequential"
-    ? [...predicted, ...seen, ...udp]
-    : [...udp, ...seen, ...predicted];
+  const told = inOrder(peer, own);
   // Only where we are on the relay's machine the other side may be on this one.
   const onThisMachine = own.seen.some(({ host }) => isLoopback(host));
   const found = new Map<string, Address>();
@@ -129,6 +122,19 @@ export function isSameNetwork(own: Reach, peer: Reach): boolean {
 export function canonical({ host, port }: Address): Address | undefined {
   const ip = ipToBytes(host);
   return ip && { host: ipFromBytes(ip), port };
+}
+
+function inOrder(peer: Reach, own: Reach): Address[] {
+  const udp = peer.udp.slice(0, MAX_CANDIDATES);
+  const seen = peer.seen.slice(0, MAX_SEEN);
+  const predicted = predictedAddresses(peer);
+  if (isSameNetwork(own, peer)) return [...udp, ...seen, ...predicted];
+  // Behind a sequential NAT each address takes a port of ours, in the order of the first probes, and
+  // the other side expects the next few: at the ports that it predicts for us we are to look first.
+  if (own.mapping === "sequential") return [...predicted, ...seen, ...udp];
+  const local = udp.filter(({ host }) => isLocal(host));
+  const global = udp.filter(({ host }) => !isLocal(host));
+  return [...global, ...seen, ...predicted, ...local];
 }
 
 function whyUnknown(own: Reach, peer: Reach): string | undefined {

@@ -86,8 +86,14 @@ interface SentProbe {
   readonly at: number;
 }
 
-/** Datagrams that each sort leaves to those which matter more: see PunchRate. */
-const LEAVE = { nominate: 0, answer: NOMINATIONS, probe: NOMINATIONS + 1, guess: 8 } as const;
+/**
+ * Datagrams that each sort leaves to those which matter more: see PunchRate. `heard` is for where
+ * the other side was heard: ANSWERs, and PROBEs back.
+ */
+const LEAVE = { nominate: 0, heard: NOMINATIONS, probe: NOMINATIONS + 3, guess: 8 } as const;
+/** Datagrams sent at once: most candidates of a peer, or as few as an even rate of guesses wants. */
+const BURST = 20;
+const LONG_BURST = 12;
 /** PROBEs that are answered: more than a side may send in the longest attempt, and one is refused. */
 const MAX_ANSWERED = 2_048;
 
@@ -99,7 +105,7 @@ export class Puncher {
   readonly #deadline: number;
   /** Whether a local address may be found a little after another. */
   readonly #awaitsLocal: boolean;
-  readonly #rate = new PunchRate();
+  readonly #rate: PunchRate;
   /** By socket and address. */
   readonly #paths = new Map<string, PunchPath>();
   #reflexive = 0;
@@ -123,6 +129,7 @@ export class Puncher {
     this.#start = now;
     this.#heardAt = now;
     const long = plan.udp === "spray" || plan.udp === "spread";
+    this.#rate = new PunchRate(long ? LONG_BURST : BURST);
     this.#deadline = now + (long ? LONG_PUNCH_TIMEOUT_MS : PUNCH_TIMEOUT_MS);
     for (const remote of punchCandidates(peer, own)) {
       const socket = isIpv6(remote) ? sockets.ipv6 : sockets.ipv4;
@@ -143,13 +150,12 @@ export class Puncher {
   /** When `poll` is to be called next, in milliseconds of the clock; Infinity once it is over. */
   get nextAt(): number {
     if (this.#outcome) return Infinity;
-    let dueAt = Infinity;
+    let nextAt = Math.max(this.#nextGuessAt, this.#rate.readyAt(LEAVE.guess));
     for (const path of this.#paths.values()) {
-      if (isProbed(path)) dueAt = Math.min(dueAt, path.dueAt);
+      if (!isProbed(path)) continue;
+      nextAt = Math.min(nextAt, Math.max(path.dueAt, this.#rate.readyAt(leaveOf(path))));
     }
-    const probeAt = Math.max(dueAt, this.#rate.readyAt(LEAVE.probe));
-    const guessAt = Math.max(this.#nextGuessAt, this.#rate.readyAt(LEAVE.guess));
-    return Math.min(this.#settlesAt, probeAt, guessAt);
+    return Math.min(nextAt, this.#settlesAt);
   }
 
   /** All that is due now. */
@@ -211,9 +217,9 @@ export class Puncher {
 
   #probeAll(now: number): void {
     const due = [...this.#paths.values()].filter((path) => isProbed(path) && path.dueAt <= now);
-    due.sort((a, b) => a.dueAt - b.dueAt);
+    due.sort((a, b) => leaveOf(a) - leaveOf(b) || a.dueAt - b.dueAt);
     for (const path of due) {
-      if (!this.#rate.take(LEAVE.probe, now)) return;
+      if (!this.#rate.take(leaveOf(path), now)) return;
       this.#probe(path, now);
     }
   }
@@ -249,7 +255,7 @@ export class Puncher {
   #hearProbe(guess: Guess, nonce: string, now: number): void {
     if (this.#answered.has(nonce) || this.#answered.size >= MAX_ANSWERED) return;
     const path = this.#pathOf(guess);
-    if (!path || !isAnswered(path) || !this.#rate.take(LEAVE.answer, now)) return;
+    if (!path || !isAnswered(path) || !this.#rate.take(LEAVE.heard, now)) return;
     this.#answered.add(nonce);
     this.#heardAt = now;
     path.answers++;
@@ -262,7 +268,7 @@ export class Puncher {
   #probeBack(path: PunchPath, now: number): void {
     path.heardAt = now;
     path.dueAt = now;
-    if (isProbed(path) && this.#rate.take(LEAVE.answer, now)) this.#probe(path, now);
+    if (isProbed(path) && this.#rate.take(LEAVE.heard, now)) this.#probe(path, now);
   }
 
   #hearAnswer(guess: Guess, nonce: string, now: number): void {
@@ -349,6 +355,10 @@ function isIpv6({ host }: Address): boolean {
 
 function keyOf(socket: number, remote: Address): string {
   return `${socket} ${formatAddress(remote)}`;
+}
+
+function leaveOf({ heardAt }: PunchPath): number {
+  return heardAt === undefined ? LEAVE.probe : LEAVE.heard;
 }
 
 /** Whether PROBEs still go there. */
