@@ -90,6 +90,7 @@ export const COMMANDS = {
       once: SWITCH,
       conflict: CONFLICT,
       stdout: SWITCH,
+      plain: SWITCH,
       "password-file": TEXT,
       json: SWITCH,
       quiet: SWITCH,

@@ -202,7 +202,8 @@ asks for you meanwhile is let in, too. It ends when all have left.
   --name NAME      name that others see, and find you by (default: P2P_NAME, or
                    your user name and a piece of your key's fingerprint)
   --to NAME        the name of the peer to join
-  --port PORT      port to take connections on (default: any free one)
+  --port PORT      port to take connections on; with --plain a UDP port, else a
+                   TCP port (default: any free one)
   --dir DIR        folder for received files (default: the current one)
   --yes            accept every file without asking
   --conflict MODE  if a file exists already: ask, skip, rename or overwrite
@@ -210,6 +211,8 @@ asks for you meanwhile is let in, too. It ends when all have left.
   --stdout         write what a peer sends from its standard input to standard
                    output, and nothing else there
   --once           end after the first peer's session or transfer
+  --plain          speak Peer-Punch's protocol, UDP datagrams with lines of
+                   text: NOT ENCRYPTED, no files, and lines may get lost
   --password-file FILE
                    file with the relay's password (default: P2P_RELAY_PASSWORD)
   --json           print events on standard output, one JSON object a line
@@ -225,6 +228,8 @@ Examples:
     p2p punch --relay host.example:8080 --name alice
   Bob joins her, from behind his:
     p2p punch --relay host.example:8080 --name bob --to alice
+  Chat with somebody who runs Peer-Punch, in the clear:
+    p2p punch --plain --relay host.example:8080 --name bob --to carol
 `;
 
 const RELAY = `\

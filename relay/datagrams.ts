@@ -99,7 +99,7 @@ class DatagramService implements Disposable {
       case "Connect":
         return await this.#connect(message.targetUsername, sender);
       case "SessionFinished":
-        sender.busy = false;
+        sender.partner = undefined;
         return;
       case "Ping":
         return await this.#say(sender, { type: "Pong" });
@@ -125,10 +125,13 @@ class DatagramService implements Disposable {
   async #connect(targetUsername: string, asker: UdpClient): Promise<void> {
     // Who is not registered has no name to be introduced by.
     if (asker.name === undefined) return;
-    asker.busy = false;
+    asker.partner = undefined;
     const target = this.#context.names.find(targetUsername, UdpClient);
     if (!target || target === asker) return await this.#say(asker, { type: "TargetNotFound" });
-    if (target.busy) return await this.#say(asker, { type: "TargetBusy" });
+    // Who asks for the same target again has not heard the answer: datagrams get lost.
+    if (target.partner !== undefined && target.partner !== asker.address) {
+      return await this.#say(asker, { type: "TargetBusy" });
+    }
     await this.#introduce(asker, target);
   }
 
@@ -140,7 +143,8 @@ class DatagramService implements Disposable {
     if (!this.#pay(target, toTarget)) {
       return await this.#send(asker, encodeRendezvous({ type: "TargetBusy" }));
     }
-    asker.busy = target.busy = true;
+    asker.partner = target.address;
+    target.partner = asker.address;
     this.#context.counters.introductions++;
     await Promise.all([this.#send(asker, toAsker), this.#send(target, toTarget)]);
   }

@@ -19,8 +19,8 @@ export class UdpClient implements Holder {
   readonly socket: Datagrams;
   readonly #replaced: (client: UdpClient) => void;
   name: string | undefined = undefined;
-  /** Whether it was introduced to somebody and has not said that it is done. */
-  busy = false;
+  /** The address of whom it was introduced to, until it says that it is done. */
+  partner: string | undefined = undefined;
   /** Bytes that came from it and were not spent on what was sent to it. */
   credit = 0;
   /** When a datagram last came from it. */

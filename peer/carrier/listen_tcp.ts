@@ -34,7 +34,8 @@ function openSocket(hostname: string, port: number): Deno.TcpListener {
   }
 }
 
-function listenError(host: string, port: number, cause: unknown): P2pError {
+/** What to tell a person whose port could not be opened. */
+export function listenError(host: string, port: number, cause: unknown): P2pError {
   if (cause instanceof Deno.errors.AddrInUse) {
     return new P2pError(`Could not listen on port ${port}: another program has it`, {
       hint: "Take another with --port, or --port 0 for any free one.",

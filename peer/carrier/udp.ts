@@ -3,11 +3,24 @@ import type { Address } from "../../protocol/address.ts";
 import { sleep } from "../../protocol/clock.ts";
 import { withoutMapping } from "../../protocol/ip_address.ts";
 import { systemClock } from "../clock.ts";
+import { listenError } from "./listen_tcp.ts";
 
 /** More than any datagram that we take has: a longer one is seen to be too long. */
 const ROOM_BYTES = 2_048;
 /** Milliseconds before the next try when a datagram could not be received. */
 const RECEIVE_RETRY_MS = 50;
+
+/**
+ * Opens a socket for a person who may have named the port.
+ * @throws {P2pError} if another program has the port, or this user may not take it
+ */
+export function openUdp(hostname: string, port: number): UdpSocket {
+  try {
+    return new UdpSocket(hostname, port);
+  } catch (cause) {
+    throw listenError(hostname, port, cause);
+  }
+}
 
 export class UdpSocket {
   readonly #socket: Deno.DatagramConn;

@@ -28,17 +28,23 @@ type UselessFlags = { [flag in typeof USELESS[number]]?: unknown };
 
 /**
  * Refuses flags that plain chat would silently leave aside.
- * @throws {UsageError} that names the first of them
+ * @param useless their names
+ * @throws {UsageError} that names the first of them, and why
  */
+export function refuseFlags<Name extends string>(
+  flags: { readonly [flag in Name]?: unknown },
+  useless: readonly Name[],
+  why: string,
+): void {
+  const given = useless.find((flag) => flags[flag] !== undefined && flags[flag] !== false);
+  if (given === undefined) return;
+  throw new UsageError(`--${given} does not go with --plain: ${why}`, {
+    hint: "Leave out one of the two.",
+  });
+}
+
 function checkFlags(flags: UselessFlags): void {
-  const useless = USELESS.find((flag) => flags[flag] !== undefined && flags[flag] !== false);
-  if (useless === undefined) return;
-  throw new UsageError(
-    `--${useless} does not go with --plain: plain chat has no names, no files and no relay`,
-    {
-      hint: `Leave out one of the two.`,
-    },
-  );
+  refuseFlags(flags, USELESS, "plain chat has no names, no files and no relay");
 }
 
 /** Dials, and chats until either side ends it. */

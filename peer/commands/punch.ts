@@ -8,12 +8,14 @@ import { namedTarget, routeTo } from "../target.ts";
 import { Screen } from "../terminal/screen.ts";
 import { visit } from "./connect.ts";
 import { keepStdoutPure, sayWhileWaiting } from "./listen.ts";
+import { checkPlainFlags, punchInPlain } from "./punch_plain.ts";
 import { Waiting } from "./waiting.ts";
 
 type Arguments = ParsedFlags<typeof COMMANDS.punch>;
 
 /** @throws as `listen` and `connect` */
 export async function punch(environment: Environment, { flags }: Arguments): Promise<void> {
+  if (flags.plain) checkPlainFlags(flags);
   const relay = requireRelay(await relayOf(flags));
   const target = flags.to === undefined ? undefined : namedTarget(flags.to, relay);
   if (flags.stdout) keepStdoutPure(environment.output);
@@ -21,6 +23,7 @@ export async function punch(environment: Environment, { flags }: Arguments): Pro
   environment.output.screen = screen;
   const host = await openHost(environment, flags.name);
   checkNotSelf(host.name, flags.to);
+  if (flags.plain) return await punchInPlain(host, screen, { relay, flags });
   await using waiting = new Waiting(host, screen, {
     port: flags.port ?? 0,
     relay,

@@ -111,6 +111,14 @@ Deno.test("who was introduced is busy until they say that they are done, or ask 
   assertEquals((await rig.says(EVE, asksFor("anna"))).length, 2);
 });
 
+Deno.test("who asks for the same target again is introduced again: an answer may have been lost", async () => {
+  await using rig = await Rig.withTwo();
+  const told = [`${ANNA} ${meets(BOB, "bob")}`, `${BOB} ${meets(ANNA, "anna")}`];
+  assertEquals(await rig.says(ANNA, asksFor("bob")), told);
+  assertEquals(await rig.says(ANNA, asksFor("bob")), told);
+  assertEquals(await rig.says(BOB, asksFor("anna")), told.toReversed());
+});
+
 Deno.test("who is not registered introduces nobody", async () => {
   await using rig = await Rig.withTwo();
   assertEquals(await rig.says(EVE, asksFor("bob"), asksFor("nobody"), '"SessionFinished"'), []);
