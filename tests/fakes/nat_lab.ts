@@ -6,6 +6,9 @@ const NATLAB = `${import.meta.dirname}/../natlab/natlab`;
 
 export type NatHost = "a" | "b" | "relay" | "nata" | "natb" | "inet";
 
+/** All addresses of the relay's site. */
+const RELAYS = "198.51.100.192/28";
+
 let labs = 0;
 
 /** Why there can be no lab here; undefined if there can. */
@@ -38,6 +41,7 @@ export function natTest(
 }
 
 export class NatLab implements AsyncDisposable {
+  static readonly #up = new Set<NatLab>();
   readonly #name: string;
 
   private constructor(name: string) {
@@ -47,8 +51,14 @@ export class NatLab implements AsyncDisposable {
   /** Builds it: `a` and `b` behind NATs of these kinds, or both behind one ("same-lan", KIND). */
   static async up(a: string, b: string, ...options: string[]): Promise<NatLab> {
     const lab = new NatLab(`t${(Deno.pid % 10_000).toString(36)}x${labs++}`);
+    NatLab.#up.add(lab);
     await lab.#run("up", a, b, ...options);
     return lab;
+  }
+
+  /** Removes all that there are, with what runs in them: for a program that is interrupted. */
+  static async downAll(): Promise<void> {
+    await Promise.all([...NatLab.#up].map((lab) => lab[Symbol.asyncDispose]()));
   }
 
   /** What stands before a program to run it on a host. */
@@ -66,8 +76,55 @@ export class NatLab implements AsyncDisposable {
     return await this.#run("exec", host, ...command);
   }
 
+  /** From now on nothing goes from one site to the other but by way of the relay. */
+  async cut(): Promise<void> {
+    const rules = `table inet cut {
+      chain forward {
+        type filter hook forward priority 0
+        ip saddr != ${RELAYS} ip daddr != ${RELAYS} drop
+      }
+    }`;
+    await this.run("inet", "nft", rules);
+  }
+
+  /** Takes the cut back. */
+  async mend(): Promise<void> {
+    await this.run("inet", "nft", "delete table inet cut");
+  }
+
+  /** Begins to count the datagrams that leave both sites for anywhere but the relay. */
+  async countStrays(): Promise<void> {
+    // Before the filter of a NAT that lets no datagram out: what is tried counts.
+    const rules = `table inet strays {
+      counter out {}
+      chain forward {
+        type filter hook forward priority -10
+        iifname lan meta l4proto udp ip daddr != ${RELAYS} counter name out
+      }
+    }`;
+    for (const nat of await this.#nats()) await this.run(nat, "nft", rules);
+  }
+
+  /** How many there have been. */
+  async strays(): Promise<number> {
+    let sum = 0;
+    for (const nat of await this.#nats()) {
+      const listed = await this.run(nat, "nft", "list counter inet strays out");
+      sum += Number(/packets (\d+)/.exec(listed)![1]);
+    }
+    return sum;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    NatLab.#up.delete(this);
     await this.#run("down");
+  }
+
+  /** The hosts that stand before `a` and `b`: one where both are behind the same. */
+  async #nats(): Promise<NatHost[]> {
+    return await this.address("a", "public") === await this.address("b", "public")
+      ? ["nata"]
+      : ["nata", "natb"];
   }
 
   async #run(...words: string[]): Promise<string> {

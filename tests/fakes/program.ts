@@ -57,6 +57,8 @@ export class Program implements AsyncDisposable {
       clearEnv: true,
       env: {
         ...quietEnvironment(),
+        // Deno would ask the network, which the tests count the packets of.
+        DENO_NO_UPDATE_CHECK: "1",
         XDG_CONFIG_HOME: options.config ?? this.#own.join("config"),
         ...options.env,
       },
