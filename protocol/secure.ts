@@ -302,9 +302,9 @@ export class SecureConnection implements Connection {
     this.#inner.close();
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.close();
-    return Promise.resolve();
+    await this.#inner[Symbol.asyncDispose]();
   }
 
   #growWire(needed: number): void {

@@ -70,9 +70,9 @@ export class CircuitConnection implements Connection {
     this.#inner.close();
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.close();
-    return Promise.resolve();
+    await this.#inner[Symbol.asyncDispose]();
   }
 
   #checkAnswer(line: Uint8Array): void {

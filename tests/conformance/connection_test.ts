@@ -1,8 +1,10 @@
 import { Budget } from "../../protocol/budget.ts";
 import { dialCircuit } from "../../peer/carrier/circuit.ts";
+import { acceptQuic, dialQuic } from "../../peer/carrier/quic.ts";
 import { dialTcp, TcpConnection } from "../../peer/carrier/tcp.ts";
 import { systemClock } from "../../peer/clock.ts";
 import { secureInitiator, secureResponder } from "../../protocol/secure.ts";
+import type { Clock } from "../../protocol/clock.ts";
 import type { Connection } from "../../protocol/connection.ts";
 import { ReceiveBuffer } from "../../protocol/framing.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
@@ -22,6 +24,41 @@ async function tcpPair(hostname: string): Promise<[Connection, Connection]> {
   ]);
   return [dialled, new TcpConnection(accepted)];
 }
+
+/** A QUIC connection over loopback. Who dials speaks last: nothing is settled before. */
+async function quicPair(hostname: string): Promise<[Connection, Connection]> {
+  const [near, far] = [freeUdpPort(hostname), freeUdpPort(hostname)];
+  const { signal } = new AbortController();
+  const ipv6 = hostname.includes(":");
+  const clock = impatientClock;
+  async function accept(): Promise<Connection> {
+    const remote = { host: hostname, port: near };
+    const accepted = await acceptQuic({ port: far, ipv6, remote, signal, clock });
+    await accepted.write(Uint8Array.of(1));
+    await readExactly(accepted, 1);
+    return accepted;
+  }
+  async function dial(): Promise<Connection> {
+    const remote = { host: hostname, port: far };
+    const dialled = await dialQuic({ port: near, ipv6, remote, signal, clock });
+    await readExactly(dialled, 1);
+    await dialled.write(Uint8Array.of(1));
+    return dialled;
+  }
+  return await Promise.all([dial(), accept()]);
+}
+
+function freeUdpPort(hostname: string): number {
+  const socket = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
+  socket.close();
+  return (socket.addr as Deno.NetAddr).port;
+}
+
+/** No side waits long for the other after it has closed. */
+const impatientClock: Clock = {
+  now: systemClock.now,
+  after: (ms, event) => systemClock.after(ms === 500 ? 20 : ms, event),
+};
 
 function noIpv6(): string | undefined {
   try {
@@ -124,4 +161,16 @@ testConnections({
   name: "secure over a circuit over TCP",
   largest: LARGEST,
   pair: async () => secured(await circuitPair(() => tcpPair("127.0.0.1"))),
+});
+testConnections({ name: "QUIC over IPv4", largest: LARGEST, pair: () => quicPair("127.0.0.1") });
+testConnections({
+  name: "QUIC over IPv6",
+  largest: LARGEST,
+  pair: () => quicPair("::1"),
+  skip: noIpv6(),
+});
+testConnections({
+  name: "secure over QUIC",
+  largest: LARGEST,
+  pair: async () => secured(await quicPair("127.0.0.1")),
 });

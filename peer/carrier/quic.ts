@@ -1,0 +1,172 @@
+/**
+ * Connections over QUIC on a UDP port through which a hole has been punched
+ * (protocol/README.md, section 12).
+ */
+import { equalBytes } from "../../protocol/bytes.ts";
+import type { Connection } from "../../protocol/connection.ts";
+import { UnreachableError } from "../../protocol/errors.ts";
+import { formatAddress } from "../../protocol/address.ts";
+import { ipToBytes } from "../../protocol/ip_address.ts";
+import { QuicConnection } from "./quic_connection.ts";
+import { QuicOpening } from "./quic_opening.ts";
+import { QuicPort, type QuicPortOptions } from "./quic_port.ts";
+import { QuicStream } from "./quic_stream.ts";
+
+/** Attempts of one dial, and milliseconds between two of them at the least. */
+const MAX_ATTEMPTS = 4;
+const MIN_BETWEEN_MS = 100;
+/** A handshake takes longer than so many round trips only if a packet was lost. */
+const ROUND_TRIPS = 3;
+/** Milliseconds of a round trip where none has been measured. */
+const USUAL_ROUND_TRIP_MS = 100;
+
+/**
+ * The asker's side: listens on the local port until somebody at the remote IP address dials. What
+ * is then written is the first that the other side hears; it answers.
+ * @throws {UnreachableError} if the port is taken, or nobody dials before the signal aborts
+ */
+export async function acceptQuic(options: QuicPortOptions): Promise<Connection> {
+  const { remote, signal } = options;
+  const port = await QuicPort.open(options);
+  const first = Promise.withResolvers<Connection>();
+  port.track(acceptEach(port, first.resolve).catch(first.reject));
+  return await unlessAborted(first.promise, port, signal, `nobody came from ${remote.host}`);
+}
+
+/** Takes the attempts of the other side, until the port closes or one of them is the one. */
+async function acceptEach(port: QuicPort, came: (connection: Connection) => void): Promise<void> {
+  const listener = port.listen();
+  const opening = new QuicOpening(port);
+  const stop = () => listener.stop();
+  opening.settled.then(stop, stop);
+  for (;;) {
+    // An address can be seen only once the connection is accepted.
+    const conn = (await listener.incoming()).accept({ zeroRtt: true });
+    if (sameHost(conn.remoteAddr.hostname, port.remote.host)) {
+      opening.add(conn);
+      came(opening);
+    } else {
+      conn.close();
+    }
+  }
+}
+
+function sameHost(one: string, other: string): boolean {
+  const bytes = ipToBytes(one);
+  const otherBytes = ipToBytes(other);
+  return bytes !== undefined && otherBytes !== undefined && equalBytes(bytes, otherBytes);
+}
+
+export interface DialQuicOptions extends QuicPortOptions {
+  /** How long a round trip takes, if that has been measured. */
+  roundTripMs?: number;
+}
+
+/**
+ * The target's side: dials from the local port. Resolves when the other side has said something.
+ * @throws {UnreachableError} if the port is taken, or nobody answers before the signal aborts
+ */
+export async function dialQuic(options: DialQuicOptions): Promise<Connection> {
+  const { signal, roundTripMs = USUAL_ROUND_TRIP_MS } = options;
+  const port = await QuicPort.open(options);
+  const dialling = new Dialling(port, Math.max(MIN_BETWEEN_MS, ROUND_TRIPS * roundTripMs));
+  return await unlessAborted(dialling.first, port, signal, "no answer").finally(() => {
+    dialling.stop();
+  });
+}
+
+/**
+ * Attempts beside each other: a first packet that is lost would be sent again only after a second,
+ * for the runtime knows nothing of the round trip yet.
+ */
+class Dialling {
+  readonly #port: QuicPort;
+  readonly #betweenMs: number;
+  readonly #first = Promise.withResolvers<Connection>();
+  /** Attempts that have connected, and may not be heard. */
+  readonly #open = new Set<Deno.QuicConn>();
+  #begun = 0;
+  #failed = 0;
+  #over = false;
+  #cancelNext = () => {};
+
+  constructor(port: QuicPort, betweenMs: number) {
+    this.#port = port;
+    this.#betweenMs = betweenMs;
+    this.#begin();
+  }
+
+  /** The attempt on which something is heard first. */
+  get first(): Promise<Connection> {
+    return this.#first.promise;
+  }
+
+  /** Ends all attempts; those that are still connecting end when they have. */
+  stop(): void {
+    this.#over = true;
+    this.#cancelNext();
+    for (const conn of this.#open) conn.close();
+  }
+
+  #begin(): void {
+    this.#port.track(this.#attempt());
+    if (++this.#begun === MAX_ATTEMPTS) return;
+    this.#cancelNext = this.#port.clock.after(this.#betweenMs, () => this.#begin());
+  }
+
+  async #attempt(): Promise<void> {
+    try {
+      const conn = await this.#port.connect();
+      this.#open.add(conn);
+      this.#port.track(conn.closed);
+      if (this.#over) return conn.close();
+      const { value } = await conn.incomingBidirectionalStreams.getReader().read();
+      if (this.#over || !value) return this.#lose(new Error("closed by the other side"));
+      this.#open.delete(conn);
+      this.stop();
+      this.#first.resolve(new QuicConnection(new QuicStream(conn, value), this.#port));
+    } catch (cause) {
+      this.#lose(cause);
+    }
+  }
+
+  #lose(cause: unknown): void {
+    if (++this.#failed === MAX_ATTEMPTS) this.#first.reject(cause);
+  }
+}
+
+/** What comes of a port, which is closed if it is nothing. */
+async function unlessAborted(
+  coming: Promise<Connection>,
+  port: QuicPort,
+  signal: AbortSignal,
+  reason: string,
+): Promise<Connection> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  try {
+    signal.throwIfAborted();
+    return await Promise.race([coming, aborted.promise]);
+  } catch (cause) {
+    await port.close();
+    if (signal.aborted && !(signal.reason instanceof DOMException)) throw signal.reason;
+    throw new UnreachableError(`Could not reach ${formatAddress(port.remote)}: ${reason}`, {
+      cause,
+    });
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/**
+ * Prepares what the first dial of a process would have to wait for: 20 ms, in which nothing else
+ * runs. Nothing leaves this machine.
+ */
+export async function warmUpQuic(): Promise<void> {
+  const remote = { host: "127.0.0.1", port: 9 };
+  const { signal } = new AbortController();
+  const port = await QuicPort.open({ port: 0, ipv6: false, remote, signal });
+  port.track(port.connect());
+  await port.close();
+}
