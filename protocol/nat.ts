@@ -91,11 +91,8 @@ export function punchCandidates(peer: Reach, own: Reach): Address[] {
   // Only where we are on the relay's machine the other side may be on this one.
   const onThisMachine = own.seen.some(({ host }) => isLoopback(host));
   const found = new Map<string, Address>();
-  for (const each of told) {
-    const address = canonical(each);
-    if (address && isDialable(address.host, onThisMachine)) {
-      found.set(formatAddress(address), address);
-    }
+  for (const address of told) {
+    if (isDialable(address.host, onThisMachine)) found.set(formatAddress(address), address);
   }
   return [...found.values()];
 }
@@ -125,9 +122,9 @@ export function canonical({ host, port }: Address): Address | undefined {
 }
 
 function inOrder(peer: Reach, own: Reach): Address[] {
-  const udp = peer.udp.slice(0, MAX_CANDIDATES);
-  const seen = peer.seen.slice(0, MAX_SEEN);
-  const predicted = predictedAddresses(peer);
+  const udp = canonicals(peer.udp.slice(0, MAX_CANDIDATES));
+  const seen = canonicals(peer.seen.slice(0, MAX_SEEN));
+  const predicted = canonicals(predictedAddresses(peer));
   if (isSameNetwork(own, peer)) return [...udp, ...seen, ...predicted];
   // Behind a sequential NAT each address takes a port of ours, in the order of the first probes, and
   // the other side expects the next few: at the ports that it predicts for us we are to look first.
@@ -135,6 +132,10 @@ function inOrder(peer: Reach, own: Reach): Address[] {
   const local = udp.filter(({ host }) => isLocal(host));
   const global = udp.filter(({ host }) => !isLocal(host));
   return [...global, ...seen, ...predicted, ...local];
+}
+
+function canonicals(addresses: readonly Address[]): Address[] {
+  return addresses.flatMap((each) => canonical(each) ?? []);
 }
 
 function whyUnknown(own: Reach, peer: Reach): string | undefined {

@@ -160,9 +160,11 @@ export class Puncher {
 
   /** All that is due now. */
   poll(now: number): PunchDatagram[] {
-    if (now >= this.#settlesAt) this.#settle(now);
-    if (!this.#outcome) this.#probeAll(now);
-    if (!this.#outcome) this.#guess(now);
+    if (!this.#outcome && now >= this.#settlesAt) this.#settle(now);
+    if (!this.#outcome) {
+      this.#probeAll(now);
+      this.#guess(now);
+    }
     return this.#takeOut();
   }
 
