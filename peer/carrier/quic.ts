@@ -4,13 +4,12 @@
  */
 import { equalBytes } from "../../protocol/bytes.ts";
 import type { Connection } from "../../protocol/connection.ts";
-import { UnreachableError } from "../../protocol/errors.ts";
-import { formatAddress } from "../../protocol/address.ts";
 import { ipToBytes } from "../../protocol/ip_address.ts";
 import { QuicConnection } from "./quic_connection.ts";
 import { QuicOpening } from "./quic_opening.ts";
 import { QuicPort, type QuicPortOptions } from "./quic_port.ts";
 import { QuicStream } from "./quic_stream.ts";
+import { PUNCHED, undialled } from "./tcp.ts";
 
 /** Attempts of one dial, and milliseconds between two of them at the least. */
 const MAX_ATTEMPTS = 4;
@@ -26,11 +25,10 @@ const USUAL_ROUND_TRIP_MS = 100;
  * @throws {UnreachableError} if the port is taken, or nobody dials before the signal aborts
  */
 export async function acceptQuic(options: QuicPortOptions): Promise<Connection> {
-  const { remote, signal } = options;
   const port = await QuicPort.open(options);
   const first = Promise.withResolvers<Connection>();
   port.track(acceptEach(port, first.resolve).catch(first.reject));
-  return await unlessAborted(first.promise, port, signal, `nobody came from ${remote.host}`);
+  return await unlessAborted(first.promise, port, options.signal);
 }
 
 /** Takes the attempts of the other side, until the port closes or one of them is the one. */
@@ -70,7 +68,7 @@ export async function dialQuic(options: DialQuicOptions): Promise<Connection> {
   const { signal, roundTripMs = USUAL_ROUND_TRIP_MS } = options;
   const port = await QuicPort.open(options);
   const dialling = new Dialling(port, Math.max(MIN_BETWEEN_MS, ROUND_TRIPS * roundTripMs));
-  return await unlessAborted(dialling.first, port, signal, "no answer").finally(() => {
+  return await unlessAborted(dialling.first, port, signal).finally(() => {
     dialling.stop();
   });
 }
@@ -121,7 +119,7 @@ class Dialling {
       this.#port.track(conn.closed);
       if (this.#over) return conn.close();
       const { value } = await conn.incomingBidirectionalStreams.getReader().read();
-      if (this.#over || !value) return this.#lose(new Error("closed by the other side"));
+      if (this.#over || !value) return this.#lose(new Error("the other side broke off"));
       this.#open.delete(conn);
       this.stop();
       this.#first.resolve(new QuicConnection(new QuicStream(conn, value), this.#port));
@@ -140,7 +138,6 @@ async function unlessAborted(
   coming: Promise<Connection>,
   port: QuicPort,
   signal: AbortSignal,
-  reason: string,
 ): Promise<Connection> {
   const aborted = Promise.withResolvers<never>();
   const abort = () => aborted.reject(signal.reason);
@@ -150,10 +147,7 @@ async function unlessAborted(
     return await Promise.race([coming, aborted.promise]);
   } catch (cause) {
     await port.close();
-    if (signal.aborted && !(signal.reason instanceof DOMException)) throw signal.reason;
-    throw new UnreachableError(`Could not reach ${formatAddress(port.remote)}: ${reason}`, {
-      cause,
-    });
+    throw undialled(port.remote, PUNCHED, signal, cause);
   } finally {
     signal.removeEventListener("abort", abort);
   }

@@ -1,10 +1,12 @@
 /** QUIC as a Connection. */
 import type { Connection, Path } from "../../protocol/connection.ts";
 import { UnreachableError } from "../../protocol/errors.ts";
-import { type Address, formatAddress, isLocal } from "../../protocol/address.ts";
+import { formatAddress } from "../../protocol/address.ts";
 import { describeNetworkError } from "../network_error.ts";
 import { IDLE_MS, type QuicPort } from "./quic_port.ts";
+import { punchedPath } from "./punched_path.ts";
 import type { QuicStream } from "./quic_stream.ts";
+import { closedError } from "./tcp.ts";
 
 /**
  * Milliseconds that the other side has to take what was written before `close`: the end of a QUIC
@@ -13,11 +15,6 @@ import type { QuicStream } from "./quic_stream.ts";
 const LINGER_MS = 500;
 /** Bytes that are taken, and dropped, from a side that still writes meanwhile. */
 const DRAIN_BYTES = 65_536;
-
-/** How bytes travel to an address that a hole was punched to. */
-export function punchedPath(remote: Address): Path {
-  return isLocal(remote.host) ? "lan" : "punched";
-}
 
 /** A connection over QUIC. The port is its own, and is closed with it. */
 export class QuicConnection implements Connection {
@@ -146,10 +143,6 @@ export class QuicConnection implements Connection {
     if (bytes) await this.#stream.refuseMore();
     else ended();
   }
-}
-
-export function closedError(): UnreachableError {
-  return new UnreachableError("Connection not usable: it was closed");
 }
 
 const BROKEN_OFF = "the other side broke off";

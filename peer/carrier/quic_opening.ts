@@ -7,9 +7,11 @@ import type { Connection, Path } from "../../protocol/connection.ts";
 import { formatAddress } from "../../protocol/address.ts";
 import { joinBytes } from "../../protocol/bytes.ts";
 import { UnreachableError } from "../../protocol/errors.ts";
-import { closedError, punchedPath, QuicConnection } from "./quic_connection.ts";
+import { QuicConnection } from "./quic_connection.ts";
 import type { QuicPort } from "./quic_port.ts";
+import { punchedPath } from "./punched_path.ts";
 import { QuicStream } from "./quic_stream.ts";
+import { closedError } from "./tcp.ts";
 
 /** Attempts that are held at once. */
 const MAX_ATTEMPTS = 4;

@@ -1,10 +1,8 @@
 /** A QUIC connection and its only stream, as bytes: what the runtime gives, without its streams. */
-import { joinBytes } from "../../protocol/bytes.ts";
+import { joinParts } from "./join_parts.ts";
 
 /** Bytes read at once, at the most: more saves nothing. */
 const READ_BYTES = 262_144;
-/** Bytes of short parts that are joined before they are handed over. */
-const JOINED_BYTES = 65_536;
 
 export class QuicStream {
   readonly conn: Deno.QuicConn;
@@ -34,7 +32,7 @@ export class QuicStream {
 
   /** Sends the parts one behind the other; resolves when the carrier took them. */
   async write(parts: Uint8Array[]): Promise<void> {
-    for (const chunk of joined(parts)) await this.#writer.write(chunk);
+    for (const chunk of joinParts(parts)) await this.#writer.write(chunk);
   }
 
   /** Says that nothing more will be written. */
@@ -46,26 +44,4 @@ export class QuicStream {
   async refuseMore(): Promise<void> {
     await this.#reader.cancel();
   }
-}
-
-/** The same bytes in fewer pieces: each one that is handed over costs as much as a long one. */
-function* joined(parts: Uint8Array[]): Generator<Uint8Array> {
-  let run: Uint8Array[] = [];
-  let bytes = 0;
-  for (const part of parts) {
-    if (part.length === 0) continue;
-    if (bytes > 0 && bytes + part.length > JOINED_BYTES) {
-      yield whole(run);
-      run = [];
-      bytes = 0;
-    }
-    run.push(part);
-    bytes += part.length;
-  }
-  if (bytes > 0) yield whole(run);
-}
-
-/** One that stands alone is not copied. */
-function whole(run: Uint8Array[]): Uint8Array {
-  return run.length === 1 ? run[0]! : joinBytes(run);
 }

@@ -77,11 +77,11 @@ export class TcpConnection implements Connection {
   }
 }
 
-function closedError(): UnreachableError {
+export function closedError(): UnreachableError {
   return new UnreachableError("Connection not usable: it was closed");
 }
 
-function lostError(cause: unknown): UnreachableError {
+export function lostError(cause: unknown): UnreachableError {
   return new UnreachableError(`Connection lost: ${describeNetworkError(cause)}`, { cause });
 }
 
@@ -103,6 +103,12 @@ export const RELAY: Callee = {
   hint: "Is a relay running there? Whoever runs it starts it with: p2p relay",
 };
 
+/** Errors about a peer that is not dialled at an address that it told, but through NATs. */
+export const PUNCHED: Callee = {
+  who: "",
+  hint: "The NATs in between may not allow it: a relay's circuit works nevertheless.",
+};
+
 /**
  * Connects to an address; a host name's addresses are tried as the system gives them.
  * @throws {UnreachableError} if nobody answers there, or not before the signal aborts
@@ -116,18 +122,22 @@ export async function dialTcp(
     const conn = await Deno.connect({ hostname: address.host, port: address.port, signal });
     return new TcpConnection(conn);
   } catch (cause) {
-    if (signal.aborted && !(signal.reason instanceof DOMException)) throw signal.reason;
-    const reason = signal.aborted ? "no answer" : describeNetworkError(cause);
-    throw unreachable(address, callee, reason, cause);
+    throw undialled(address, callee, signal, cause);
   }
 }
 
-function unreachable(
+/**
+ * What to throw where a dial failed: who aborted it with an error of ours is told that.
+ * @param cause the system's error
+ */
+export function undialled(
   address: Address,
   { who, hint }: Callee,
-  reason: string,
+  signal: AbortSignal,
   cause: unknown,
-): UnreachableError {
+): unknown {
+  if (signal.aborted && !(signal.reason instanceof DOMException)) return signal.reason;
+  const reason = signal.aborted ? "no answer" : describeNetworkError(cause);
   return new UnreachableError(`Could not reach ${who}${formatAddress(address)}: ${reason}`, {
     hint: reason === NO_SUCH_HOST ? "Check the spelling of the host's name." : hint,
     cause,

@@ -1,5 +1,6 @@
 import { Budget } from "../../protocol/budget.ts";
 import { dialCircuit } from "../../peer/carrier/circuit.ts";
+import { dialRelayPort } from "../../peer/carrier/node_tcp.ts";
 import { acceptQuic, dialQuic } from "../../peer/carrier/quic.ts";
 import { dialTcp, TcpConnection } from "../../peer/carrier/tcp.ts";
 import { systemClock } from "../../peer/clock.ts";
@@ -23,6 +24,15 @@ async function tcpPair(hostname: string): Promise<[Connection, Connection]> {
     socket.accept(),
   ]);
   return [dialled, new TcpConnection(accepted)];
+}
+
+/** A TCP connection from a port that others can connect from, too, as a relay's client has it. */
+async function sharedPortPair(hostname: string): Promise<[Connection, Connection]> {
+  using socket = Deno.listen({ hostname, port: 0 });
+  return await Promise.all([
+    dialRelayPort({ host: hostname, port: socket.addr.port }, new AbortController().signal),
+    socket.accept().then((accepted) => new TcpConnection(accepted)),
+  ]);
 }
 
 /** A QUIC connection over loopback. Who dials speaks last: nothing is settled before. */
@@ -161,6 +171,22 @@ testConnections({
   name: "secure over a circuit over TCP",
   largest: LARGEST,
   pair: async () => secured(await circuitPair(() => tcpPair("127.0.0.1"))),
+});
+testConnections({
+  name: "TCP from a shared port over IPv4",
+  largest: LARGEST,
+  pair: () => sharedPortPair("127.0.0.1"),
+});
+testConnections({
+  name: "TCP from a shared port over IPv6",
+  largest: LARGEST,
+  pair: () => sharedPortPair("::1"),
+  skip: noIpv6(),
+});
+testConnections({
+  name: "secure over TCP from a shared port",
+  largest: LARGEST,
+  pair: async () => secured(await sharedPortPair("127.0.0.1")),
 });
 testConnections({ name: "QUIC over IPv4", largest: LARGEST, pair: () => quicPair("127.0.0.1") });
 testConnections({
