@@ -100,6 +100,7 @@ export const COMMANDS = {
   relay: {
     flags: {
       port: { kind: "port" },
+      "stun-port": { kind: "port" },
       host: TEXT,
       "password-file": TEXT,
       "max-connections": NUMBER,

@@ -240,9 +240,13 @@ what: all that it passes on is encrypted.
 Usage: p2p relay [FLAGS]
 
 One port, TCP and UDP: control sessions, circuits, HTTP (/, /health, /metrics,
-WebSocket at /ws), STUN, and Peer-Punch's messages.
+WebSocket at /ws), STUN, and Peer-Punch's messages. A second one, UDP only, for
+STUN: by what both see, peers learn how to get straight through their NATs.
 
   --port PORT      port, TCP and UDP; 0 picks a free one (default: 8080)
+  --stun-port PORT
+                   second UDP port; 0 picks a free one (default: the one after
+                   --port, or a free one where that is taken)
   --host ADDR      use this address of the machine only (default: all)
   --password-file FILE
                    only for those who know the password in this file

@@ -79,6 +79,11 @@ export function isDialable(ip: string, onThisMachine: boolean): boolean {
   return !/^(0\.|22[4-9]\.|2[3-5]\d\.|169\.254\.|::$|::ffff:|ff|fe[89ab])/i.test(ip);
 }
 
+/** Whether an IP address stands for all of a machine's. */
+export function isUnspecified(ip: string): boolean {
+  return ip === "::" || ip === "0.0.0.0";
+}
+
 function isHost(host: string): boolean {
   return /^[\d.]+$/.test(host) ? ipToBytes(host) !== undefined : HOST_NAME.test(host);
 }

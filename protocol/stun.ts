@@ -1,6 +1,7 @@
 /**
  * STUN (RFC 8489), as far as it tells somebody the address that they are seen at: Binding requests
- * and their answers. Pure; who sends them, and how often, is the caller's.
+ * and their answers, with what RFC 5780 adds to learn how a NAT maps. Pure; who sends them, and how
+ * often, is the caller's.
  *
  *     message                              attribute
  *     offset  size                         offset  size
@@ -11,11 +12,14 @@
  *     8       12  transaction
  *     20      n   attributes
  *
- *     MAPPED-ADDRESS                       XOR-MAPPED-ADDRESS
+ *     MAPPED-ADDRESS, OTHER-ADDRESS        XOR-MAPPED-ADDRESS
  *     0       1   0                        0       1   0
  *     1       1   family: 1 IPv4, 2 IPv6   1       1   family
  *     2       2   port                     2       2   port, XOR the message's bytes 4 and 5
  *     4     4, 16 address                  4     4, 16 address, XOR the message's bytes from 4 on
+ *
+ *     CHANGE-REQUEST
+ *     0       4   flags: 4, answer from another address; 2, from another port
  *
  * The programs of RFC 3489 have no cookie: their transaction is the 16 bytes from offset 4 on.
  */
@@ -45,6 +49,7 @@ const Attribute = {
   xorMappedAddress: 0x0020,
   software: 0x8022,
   fingerprint: 0x8028,
+  otherAddress: 0x802c,
 } as const;
 
 /**
@@ -75,12 +80,13 @@ const OPTIONAL = 0x8000;
 const UNKNOWN_ATTRIBUTE = 420;
 /** FINGERPRINT is the CRC-32 of what stands before it, XOR this. */
 const FINGERPRINT_XOR = 0x5354554e;
-const CHANGE_FLAGS = 0x00000006;
+const CHANGE_ADDRESS = 0x00000004;
+const CHANGE_PORT = 0x00000002;
 /**
- * SOFTWARE, of a length that makes our requests as long as the longest answer that they may get: a
- * server then has no part in making more of what somebody sends in another's name.
+ * SOFTWARE, of a length that makes our requests as long as the longest answer that they may get, two
+ * IPv6 addresses: a server then has no part in making more of what somebody sends in another's name.
  */
-const SOFTWARE = encodeText("p2p".padEnd(20));
+const SOFTWARE = encodeText("p2p".padEnd(44));
 
 /** A Binding request. */
 export interface StunRequest {
@@ -90,9 +96,28 @@ export interface StunRequest {
   readonly classic: boolean;
   /** Attributes that must be understood and are not. */
   readonly unknown: readonly number[];
-  /** Whether the answer is to come from another address or port. */
-  readonly change: boolean;
+  /** Whether the answer is to come from another IP address. */
+  readonly changeAddress: boolean;
+  /** Whether the answer is to come from another port. */
+  readonly changePort: boolean;
+  /** Bytes of the whole request. */
+  readonly length: number;
 }
+
+/** What an answer says. */
+export interface StunAnswer {
+  /** The address at which the server saw the request. */
+  readonly mapped: Address;
+  /** Where else the server answers; its host may be the unspecified address: the same, then. */
+  readonly other: Address | undefined;
+}
+
+export interface StunRequestOptions {
+  /** Asks for the answer to come from the server's other port (RFC 5780, 7.2). */
+  changePort?: boolean;
+}
+
+type WrittenAttribute = readonly [type: number, value: Uint8Array];
 
 interface ReadAttribute {
   type: number;
@@ -108,33 +133,52 @@ interface ReadAttribute {
 export function decodeStunRequest(bytes: Uint8Array): StunRequest {
   if (readType(bytes) !== MessageType.request) throw malformed("it is no Binding request");
   const attributes = readAttributes(bytes);
-  const changes = attributes.filter(({ type }) => type === Attribute.changeRequest);
+  const change = changeFlags(attributes);
   return {
     id: bytes.slice(4, STUN_HEADER_BYTES),
     classic: !hasCookie(bytes),
     unknown: notUnderstood(attributes, UNDERSTOOD),
-    change: changes.some(({ value }) => (new ByteReader(value).u32() & CHANGE_FLAGS) !== 0),
+    changeAddress: (change & CHANGE_ADDRESS) !== 0,
+    changePort: (change & CHANGE_PORT) !== 0,
+    length: bytes.length,
   };
+}
+
+/** What CHANGE-REQUEST asks for; one of another length is malformed. */
+function changeFlags(attributes: readonly ReadAttribute[]): number {
+  let flags = 0;
+  for (const { type, value } of attributes) {
+    if (type === Attribute.changeRequest) flags |= new ByteReader(value).u32();
+  }
+  return flags;
 }
 
 /**
  * The answer to a request: where it came from, or which of its attributes are not understood.
- * Undefined where no answer is due: one that is to come from elsewhere cannot come from here.
+ * Undefined where no answer is due: one that is to come from another IP address cannot come from
+ * here. From which port it goes is the caller's.
+ * @param other where else the server answers: told to who can read it, if the answer is then no
+ * longer than the request
  */
 export function encodeStunAnswer(
   request: StunRequest,
   from: Address,
+  other?: Address,
 ): Uint8Array<ArrayBuffer> | undefined {
   if (request.unknown.length > 0) return encodeUnknownAttributes(request);
-  const ip = ipToBytes(from.host);
-  if (request.change || !ip) return undefined;
-  const value = new ByteWriter().u8(0).u8(ip.length === 4 ? 1 : 2).u16(from.port).bytes(ip)
-    .finish();
+  const mapped = encodeAddress(from);
+  if (request.changeAddress || !mapped) return undefined;
   if (request.classic) {
-    return encodeMessage(MessageType.success, request.id, [[Attribute.mappedAddress, value]]);
+    return encodeMessage(MessageType.success, request.id, [[Attribute.mappedAddress, mapped]]);
   }
-  maskAddress(value, request.id);
-  return encodeMessage(MessageType.success, request.id, [[Attribute.xorMappedAddress, value]]);
+  maskAddress(mapped, request.id);
+  const attributes: WrittenAttribute[] = [[Attribute.xorMappedAddress, mapped]];
+  const short = encodeMessage(MessageType.success, request.id, attributes);
+  const also = other && encodeAddress(other);
+  if (!also) return short;
+  attributes.push([Attribute.otherAddress, also]);
+  const long = encodeMessage(MessageType.success, request.id, attributes);
+  return long.length <= request.length ? long : short;
 }
 
 /**
@@ -142,22 +186,29 @@ export function encodeStunAnswer(
  * adds of its own.
  * @param transaction 12 bytes, random
  */
-export function encodeStunRequest(transaction: Uint8Array): Uint8Array<ArrayBuffer> {
+export function encodeStunRequest(
+  transaction: Uint8Array,
+  { changePort = false }: StunRequestOptions = {},
+): Uint8Array<ArrayBuffer> {
   const id = new Uint8Array(ID_BYTES);
   id.set(COOKIE);
   id.set(transaction, COOKIE.length);
-  return encodeMessage(MessageType.request, id, [[Attribute.software, SOFTWARE]]);
+  const attributes: WrittenAttribute[] = [[Attribute.software, SOFTWARE]];
+  if (changePort) {
+    attributes.push([Attribute.changeRequest, new ByteWriter().u32(CHANGE_PORT).finish()]);
+  }
+  return encodeMessage(MessageType.request, id, attributes);
 }
 
 /**
- * The address at which a server saw the request; undefined if the bytes are not the answer to this
- * transaction.
+ * Where a server saw the request, and where else it answers; undefined if the bytes are not the
+ * answer to this transaction.
  * @throws {ProtocolError} if the answer is malformed, or says that something went wrong
  */
 export function decodeStunAnswer(
   bytes: Uint8Array,
   transaction: Uint8Array,
-): Address | undefined {
+): StunAnswer | undefined {
   if (!answers(bytes, transaction)) return undefined;
   const attributes = readAttributes(bytes);
   if (readType(bytes) === MessageType.error) throw failure(attributes);
@@ -169,7 +220,8 @@ export function decodeStunAnswer(
   if (masked) maskAddress(masked, bytes.subarray(4, STUN_HEADER_BYTES));
   const value = masked ?? find(Attribute.mappedAddress);
   if (!value) throw malformed("it has no address");
-  return readAddress(value);
+  const other = find(Attribute.otherAddress);
+  return { mapped: readAddress(value), other: other && readAddress(other) };
 }
 
 function answers(bytes: Uint8Array, transaction: Uint8Array): boolean {
@@ -252,13 +304,19 @@ function encodeUnknownAttributes(request: StunRequest): Uint8Array<ArrayBuffer> 
 function encodeMessage(
   type: number,
   id: Uint8Array,
-  attributes: readonly (readonly [type: number, value: Uint8Array])[],
+  attributes: readonly WrittenAttribute[],
 ): Uint8Array<ArrayBuffer> {
   const body = new ByteWriter();
   for (const [type, value] of attributes) {
     body.u16(type).u16(value.length).bytes(value).bytes(new Uint8Array(padding(value.length)));
   }
   return new ByteWriter().u16(type).u16(body.length).bytes(id).bytes(body.finish()).finish();
+}
+
+/** The value of an attribute; undefined if the host is no IP address. */
+function encodeAddress({ host, port }: Address): Uint8Array<ArrayBuffer> | undefined {
+  const ip = ipToBytes(host);
+  return ip && new ByteWriter().u8(0).u8(ip.length === 4 ? 1 : 2).u16(port).bytes(ip).finish();
 }
 
 /** Hides or shows an address, in place: programs on the way rewrite what looks like one. */

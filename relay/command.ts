@@ -1,8 +1,9 @@
 /** `p2p relay`: opens the port, says how to meet there, and serves until it is asked to end. */
 import { aborted } from "../protocol/aborted.ts";
-import { type Address, DEFAULT_PORT, formatAddress, isLoopback } from "../protocol/address.ts";
+import { DEFAULT_PORT, formatAddress, isLoopback } from "../protocol/address.ts";
+import { UsageError } from "../protocol/errors.ts";
 import { formatRelayKey } from "../protocol/relay_key.ts";
-import type { RelayHost, RelayLog } from "./host.ts";
+import type { RelayHost, RelayLog, RelayPort } from "./host.ts";
 import { serveDatagrams } from "./datagrams.ts";
 import { serveHttp } from "./http.ts";
 import { DEFAULT_LIMITS, type RelayLimits } from "./limits.ts";
@@ -11,6 +12,7 @@ import { RelayServer, type RelayServices } from "./server.ts";
 /** The flags of `p2p relay`; times in seconds. */
 export interface RelayFlags {
   port: number | undefined;
+  "stun-port": number | undefined;
   host: string | undefined;
   "max-connections": number | undefined;
   "max-registrations": number | undefined;
@@ -27,16 +29,20 @@ export interface RelayFlags {
 /**
  * Serves until the host's signal. SIGTERM drains, which is a good end.
  * @throws {InterruptedError} if it was another signal
- * @throws {P2pError} if the port cannot be opened
+ * @throws {UsageError} if the flags name one port for two things
+ * @throws {P2pError} if a port cannot be opened
  */
 export async function relay(host: RelayHost, flags: RelayFlags): Promise<void> {
-  const port = host.open(flags.host, flags.port ?? DEFAULT_PORT);
+  const number = flags.port ?? DEFAULT_PORT;
+  const stunPort = flags["stun-port"];
+  if (stunPort && stunPort === number) throw sameStunPort(number);
+  const port = host.open(flags.host, number, stunPort);
   const services: RelayServices = {
     http: serveHttp,
     datagrams: serveDatagrams,
   };
   await using server = new RelayServer({ host, limits: limitsOf(flags), port, services });
-  announce(host, port.addresses);
+  announce(host, port);
   await aborted(host.signal);
   if (!host.terminated()) throw host.signal.reason;
   host.log.event("draining");
@@ -69,17 +75,29 @@ function milliseconds(seconds: number | undefined): number | undefined {
   return seconds === undefined ? undefined : seconds * 1_000;
 }
 
-/** Says where it listens, and what to run to meet there. */
-function announce({ log, identity, password }: RelayHost, addresses: Address[]): void {
+function sameStunPort(port: number): UsageError {
+  return new UsageError(`--stun-port ${port} is the port of the relay itself`, {
+    hint: "Name another one, or leave --stun-port out for the next one.",
+  });
+}
+
+/** Says where it listens, what a firewall must let in, and what to run to meet there. */
+function announce(
+  { log, identity, password }: RelayHost,
+  { addresses, stunPort }: RelayPort,
+): void {
   const key = formatRelayKey(identity.publicKey);
   log.say("Relay listening on:");
   for (const each of addresses) {
     const address = formatAddress(each);
     log.say(`  ${address}${isLoopback(each.host) ? "   (on this machine)" : ""}`);
-    log.event("listening", { address, key });
+    const stun = formatAddress({ host: each.host, port: stunPort });
+    log.event("listening", { address, key, stun });
   }
   const [best] = addresses;
-  if (best) sayCommands(log, `${formatAddress(best)}#${key}`, password !== undefined);
+  if (!best) return;
+  log.say(`A firewall must let in TCP ${best.port}, UDP ${best.port} and UDP ${stunPort} (STUN).`);
+  sayCommands(log, `${formatAddress(best)}#${key}`, password !== undefined);
 }
 
 function sayCommands(log: RelayLog, where: string, closed: boolean): void {

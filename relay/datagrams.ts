@@ -1,11 +1,13 @@
 /**
  * What a relay does over UDP (protocol/README.md, section 10): it keeps the names of Peer-Punch's
- * clients and introduces them, and tells whoever asks in STUN the address that they are seen at.
+ * clients and introduces them, and tells whoever asks in STUN the address that they are seen at. STUN
+ * alone is answered on a second port, too: by what each of them sees a client learns how its NAT
+ * maps.
  *
  * Nothing here is proven: the sender's address may be forged. So nobody is ever sent more than came
  * from their address and an allowance, and all tables are bounded.
  */
-import { type Address, formatAddress } from "../protocol/address.ts";
+import { type Address, formatAddress, isUnspecified } from "../protocol/address.ts";
 import { ProtocolError } from "../protocol/errors.ts";
 import { MAX_DATAGRAM_BYTES } from "../protocol/limits.ts";
 import {
@@ -16,7 +18,7 @@ import {
 import { decodeStunRequest, encodeStunAnswer } from "../protocol/stun.ts";
 import { Allowance } from "./allowance.ts";
 import type { RelayContext } from "./context.ts";
-import type { Datagrams } from "./host.ts";
+import type { DatagramPair, Datagrams } from "./host.ts";
 import { Rates } from "./rates.ts";
 import { UdpClient } from "./udp_client.ts";
 import { UdpClients } from "./udp_clients.ts";
@@ -26,15 +28,26 @@ const SWEEP_MS = 1_000;
 /** A first byte up to this is STUN's, which JSON never begins with. */
 const LAST_STUN_BYTE = 0x01;
 
+/** A socket, and the one on the relay's other port. */
+interface Arrival {
+  readonly socket: Datagrams;
+  readonly other: Datagrams;
+  /** Whether it takes STUN alone. */
+  readonly stunOnly: boolean;
+}
+
 /**
  * Answers datagrams until all sockets are closed, and then forgets whom it knew.
  */
 export async function serveDatagrams(
-  sockets: readonly Datagrams[],
+  sockets: readonly DatagramPair[],
   context: RelayContext,
 ): Promise<void> {
   using service = new DatagramService(context);
-  await Promise.all(sockets.map((socket) => service.serve(socket)));
+  await Promise.all(sockets.flatMap(({ main, stun }) => [
+    service.serve({ socket: main, other: stun, stunOnly: false }),
+    service.serve({ socket: stun, other: main, stunOnly: true }),
+  ]));
 }
 
 class DatagramService implements Disposable {
@@ -53,10 +66,11 @@ class DatagramService implements Disposable {
     this.#rates = new Rates(context.limits.rate);
   }
 
-  /** Answers what comes on this socket, until it is closed. */
-  async serve(socket: Datagrams): Promise<void> {
+  /** Answers what comes on a socket, until it is closed. */
+  async serve(at: Arrival): Promise<void> {
+    const { socket } = at;
     for (let next = await socket.receive(); next; next = await socket.receive()) {
-      await this.#take(next.bytes, next.from, socket);
+      await this.#take(next.bytes, next.from, at);
     }
   }
 
@@ -66,30 +80,39 @@ class DatagramService implements Disposable {
     for (const client of this.#clients.takeAll()) this.#context.names.leave(client);
   }
 
-  async #take(bytes: Uint8Array, from: Address, socket: Datagrams): Promise<void> {
+  async #take(bytes: Uint8Array, from: Address, at: Arrival): Promise<void> {
     const now = this.#context.clock.now();
     const known = this.#clients.get(formatAddress(from));
-    const sender = known ?? new UdpClient(from, socket, this.#replaced);
+    const sender = known ?? new UdpClient(from, at.socket, this.#replaced);
     if (!this.#rates.take(sender.source, now)) {
       this.#context.refusals.note("TooFast");
       return;
     }
     sender.pays(bytes.length);
-    if (known) this.#clients.heard(known, now);
+    // What comes on the second port says nothing of whether the first still reaches the client.
+    if (known && !at.stunOnly) this.#clients.heard(known, now);
     try {
-      await this.#answer(bytes, sender);
+      await this.#answer(bytes, sender, at);
     } catch (error) {
       // What is malformed is answered by nothing.
       if (!(error instanceof ProtocolError)) throw error;
     }
   }
 
-  async #answer(bytes: Uint8Array, sender: UdpClient): Promise<void> {
+  async #answer(bytes: Uint8Array, sender: UdpClient, at: Arrival): Promise<void> {
     if (bytes.length === 0 || bytes.length > MAX_DATAGRAM_BYTES) return;
-    if (bytes[0]! > LAST_STUN_BYTE) return await this.#hear(decodeRendezvous(bytes), sender);
-    const { ip: host, port } = sender;
-    const answer = encodeStunAnswer(decodeStunRequest(bytes), { host, port });
-    if (answer && this.#pay(sender, answer)) await this.#send(sender, answer);
+    if (bytes[0]! <= LAST_STUN_BYTE) return await this.#answerStun(bytes, sender, at);
+    if (!at.stunOnly) await this.#hear(decodeRendezvous(bytes), sender);
+  }
+
+  async #answerStun(bytes: Uint8Array, sender: UdpClient, at: Arrival): Promise<void> {
+    const request = decodeStunRequest(bytes);
+    const from = { host: sender.ip, port: sender.port };
+    const answer = encodeStunAnswer(request, from, otherAddress(at.other, from));
+    if (!answer || !this.#pay(sender, answer)) return;
+    // RFC 3489, 8.1: an error comes from where the request went, whatever that asks for.
+    const changed = request.changePort && request.unknown.length === 0;
+    await (changed ? at.other : at.socket).send(answer, from);
   }
 
   async #hear(message: RendezvousMessage | undefined, sender: UdpClient): Promise<void> {
@@ -187,6 +210,15 @@ class DatagramService implements Disposable {
   async #send(client: UdpClient, bytes: Uint8Array): Promise<void> {
     await client.socket.send(bytes, { host: client.ip, port: client.port });
   }
+}
+
+/**
+ * Where the other socket answers, for OTHER-ADDRESS: the unspecified address of the asker's family
+ * where the socket is bound to all addresses, since it is the one that the asker knows already.
+ */
+function otherAddress({ address }: Datagrams, asker: Address): Address {
+  if (!isUnspecified(address.host)) return address;
+  return { host: asker.host.includes(":") ? "::" : "0.0.0.0", port: address.port };
 }
 
 /** What is told of a client who has a name. */

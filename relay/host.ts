@@ -9,6 +9,8 @@ import type { KeyPair } from "../protocol/noise.ts";
 
 /** A UDP socket. */
 export interface Datagrams {
+  /** What it is bound to: the host may be the unspecified address. */
+  readonly address: Address;
   /** The next datagram and who sent it; null when the socket is closed. */
   receive(): Promise<{ bytes: Uint8Array; from: Address } | null>;
   /** Sends one, or drops it where the system cannot take it: as the network may, too. */
@@ -16,13 +18,23 @@ export interface Datagrams {
   close(): void;
 }
 
-/** One port number, TCP and UDP. */
+/** The two UDP sockets that a relay has on an address, or on all of a family. */
+export interface DatagramPair {
+  /** On the relay's port number: takes all that is told to a relay over UDP. */
+  readonly main: Datagrams;
+  /** On its second port, which takes STUN alone. */
+  readonly stun: Datagrams;
+}
+
+/** One port number, TCP and UDP, and a second one for STUN. */
 export interface RelayPort {
   /** The addresses that others can use, the likeliest first. */
   readonly addresses: Address[];
+  /** The second port, of UDP alone. */
+  readonly stunPort: number;
   /** Calls `take` with each connection that comes, until `close`. */
   accept(take: (connection: Connection) => void): void;
-  readonly datagrams: readonly Datagrams[];
+  readonly datagrams: readonly DatagramPair[];
   /** Takes no more connections and datagrams; connections that were taken go on. Idempotent. */
   close(): void;
 }
@@ -48,8 +60,9 @@ export interface RelayHost {
   /** File descriptors that this process may have open. */
   readonly descriptorLimit: number;
   /**
-   * Opens the port.
-   * @throws {P2pError} if it is taken
+   * Opens the ports.
+   * @param stunPort 0: any free one; undefined: the next one if it is free and `port` is not 0
+   * @throws {P2pError} if one is taken
    */
-  open(host: string | undefined, port: number): RelayPort;
+  open(host: string | undefined, port: number, stunPort: number | undefined): RelayPort;
 }

@@ -21,7 +21,7 @@ import type { RelayContext } from "./context.ts";
 import { ControlSessions } from "./control_sessions.ts";
 import { newCounters } from "./counters.ts";
 import { farewell, FAREWELL_MS } from "./farewell.ts";
-import type { Datagrams, RelayHost, RelayPort } from "./host.ts";
+import type { DatagramPair, RelayHost, RelayPort } from "./host.ts";
 import type { HttpOptions } from "./http.ts";
 import type { RelayLimits } from "./limits.ts";
 import { Names } from "./names.ts";
@@ -55,7 +55,7 @@ export interface RelayServices {
     options?: HttpOptions,
   ): Promise<void>;
   /** Answers datagrams; resolves when the sockets are closed. */
-  datagrams(sockets: readonly Datagrams[], context: RelayContext): Promise<void>;
+  datagrams(sockets: readonly DatagramPair[], context: RelayContext): Promise<void>;
 }
 
 export interface RelayServerOptions {

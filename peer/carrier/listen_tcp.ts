@@ -1,7 +1,7 @@
 /** Listening sockets: opening them, and the addresses under which others reach them. */
 import { type Clock, sleep } from "../../protocol/clock.ts";
 import { P2pError, UsageError } from "../../protocol/errors.ts";
-import type { Address } from "../../protocol/address.ts";
+import { type Address, isUnspecified } from "../../protocol/address.ts";
 import { systemClock } from "../clock.ts";
 import { describeNetworkError } from "../network_error.ts";
 import { TcpConnection } from "./tcp.ts";
@@ -83,7 +83,7 @@ export async function acceptEach(
  * comes last.
  */
 export function reachableAddresses(host: string | undefined, port: number): Address[] {
-  if (host !== undefined && host !== "0.0.0.0" && host !== "::") return [{ host, port }];
+  if (host !== undefined && !isUnspecified(host)) return [{ host, port }];
   const ipv4Only = host === "0.0.0.0";
   const found = Deno.networkInterfaces()
     .filter((each) => !(ipv4Only && each.family === "IPv6") && !isLinkLocal(each.address))

@@ -23,6 +23,8 @@ export function openUdp(hostname: string, port: number): UdpSocket {
 }
 
 export class UdpSocket {
+  /** What it is bound to. */
+  readonly address: Address;
   readonly #socket: Deno.DatagramConn;
   readonly #ipv6: boolean;
   readonly #room = new Uint8Array(ROOM_BYTES);
@@ -30,10 +32,12 @@ export class UdpSocket {
 
   /**
    * @param hostname "::" serves both families where the system lets one socket do so
+   * @param port 0: any free one
    * @throws {Deno.errors.AddrInUse} if another program has the port
    */
   constructor(hostname: string, port: number) {
     this.#socket = Deno.listenDatagram({ transport: "udp", hostname, port });
+    this.address = { host: hostname, port: (this.#socket.addr as Deno.NetAddr).port };
     this.#ipv6 = hostname.includes(":");
   }
 

@@ -49,6 +49,12 @@ const USAGE: [words: string[], message: string, hint: string][] = [
   [["listen", "--relay", "r", "--plain"], "--relay does not go with --plain", "Leave out one"],
   [["connect", "1.2.3.4:80", "--relay", "r", "--plain"], "--relay does not go with", "Leave out"],
   [["listen", "--password-file", "f"], "Password not used: there is no relay", "--relay"],
+  [
+    ["relay", "--stun-port", "8080"],
+    "--stun-port 8080 is the port of the relay",
+    "leave --stun-port",
+  ],
+  [["relay", "--port", "9", "--stun-port", "9"], "--stun-port 9 is the port of", "Name another"],
   [["punch"], "No relay to be found at", "--relay HOST:PORT or P2P_RELAY"],
   [["punch", "--to", "anna", "--name", "bob"], "No relay to be found at", "p2p relay runs one"],
   [["punch", "anna", "--relay", "r"], 'Word not understood: "anna"', "p2p punch --help"],

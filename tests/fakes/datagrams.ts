@@ -10,6 +10,7 @@ interface Arrival {
 }
 
 export class FakeDatagrams implements Datagrams {
+  readonly address: Address;
   readonly #waiting: Arrival[] = [];
   #wake: PromiseWithResolvers<void> | undefined;
   #closed = false;
@@ -18,6 +19,11 @@ export class FakeDatagrams implements Datagrams {
   /** Bytes that were brought by each IP address, and sent to it, ever. */
   readonly brought = new Map<string, number>();
   readonly given = new Map<string, number>();
+
+  /** @param address what it is bound to */
+  constructor(address: Address = { host: "::", port: 8_080 }) {
+    this.address = address;
+  }
 
   async receive(): Promise<Arrival | null> {
     for (;;) {

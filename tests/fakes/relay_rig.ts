@@ -49,6 +49,7 @@ export class RelayRig implements AsyncDisposable {
       },
       port: {
         addresses: [],
+        stunPort: 8_081,
         datagrams: [],
         accept: (take) => this.#take = take,
         close: () => this.#take = undefined,

@@ -27,13 +27,20 @@ function request(attributes = "", id = COOKIE + TRANSACTION): Uint8Array {
   return fromHex(`0001${length}${id}${body}`);
 }
 
-function answer(bytes: Uint8Array, from: Address = IPV4): string | undefined {
-  return encodeStunAnswer(decodeStunRequest(bytes), from)?.toHex();
+function answer(
+  bytes: Uint8Array,
+  from: Address = IPV4,
+  other?: Address,
+): string | undefined {
+  return encodeStunAnswer(decodeStunRequest(bytes), from, other)?.toHex();
 }
 
 for (const { address, port, transaction, message } of published.responses) {
   Deno.test(`decodeStunAnswer() finds ${address} in the published response`, () => {
-    assertEquals(decodeStunAnswer(fromHex(message), fromHex(transaction)), { host: address, port });
+    assertEquals(decodeStunAnswer(fromHex(message), fromHex(transaction)), {
+      mapped: { host: address, port },
+      other: undefined,
+    });
   });
 
   Deno.test(`encodeStunAnswer() writes ${address} as the published response does`, () => {
@@ -57,7 +64,9 @@ Deno.test("decodeStunRequest() reads the published request, of which PRIORITY is
     id: fromHex(COOKIE + transaction),
     classic: false,
     unknown: [0x0024],
-    change: false,
+    changeAddress: false,
+    changePort: false,
+    length: message.length / 2,
   });
 });
 
@@ -134,13 +143,91 @@ for (
       IPV4,
       `01110014${COOKIE}${TRANSACTION}0009000400000414000a000600027abc00240000`,
     ],
-    ["CHANGE-REQUEST for another port", "00030004 00000002", IPV4, undefined],
+    [
+      "CHANGE-REQUEST for another port",
+      "00030004 00000002",
+      IPV4,
+      `0101000c${COOKIE}${TRANSACTION}002000080001a147e112a643`,
+    ],
     ["CHANGE-REQUEST for another address", "00030004 00000004", IPV4, undefined],
+    ["CHANGE-REQUEST for both", "00030004 00000006", IPV4, undefined],
+    ["CHANGE-REQUEST once for each", "00030004 00000002 00030004 00000004", IPV4, undefined],
+    [
+      "what is not understood before another address",
+      "00030004 00000004 7abc0000",
+      IPV4,
+      `01110010${COOKIE}${TRANSACTION}0009000400000414000a00027abc0000`,
+    ],
     ["an address that is none", "", { host: "relay.example", port: 1 }, undefined],
   ] as [string, string, Address, string | undefined][]
 ) {
   Deno.test(`encodeStunAnswer() answers ${what}`, () => {
     assertEquals(answer(request(attributes), from), hex);
+  });
+}
+
+const OTHER: Address = { host: "0.0.0.0", port: 8_081 };
+const OTHER_IPV6: Address = { host: "::", port: 8_081 };
+const PADDED = (length: number) =>
+  `8022${length.toString(16).padStart(4, "0")}${"20".repeat(length)}`;
+
+for (
+  const [what, attributes, from, other, hex] of [
+    [
+      "a request that is as long as the answer",
+      PADDED(20),
+      IPV4,
+      OTHER,
+      `01010018${COOKIE}${TRANSACTION}002000080001a147e112a643802c000800011f9100000000`,
+    ],
+    [
+      "one that is shorter, without it",
+      PADDED(16),
+      IPV4,
+      OTHER,
+      `0101000c${COOKIE}${TRANSACTION}002000080001a147e112a643`,
+    ],
+    [
+      "one for IPv6 that is as long as the answer",
+      PADDED(44),
+      IPV6,
+      OTHER_IPV6,
+      `01010030${COOKIE}${TRANSACTION}002000140002a1470113a9faa5d3f179bc25f4b5bed2b9d9` +
+      `802c001400021f91${"00".repeat(16)}`,
+    ],
+    [
+      "one for IPv6 that is shorter, without it",
+      PADDED(40),
+      IPV6,
+      OTHER_IPV6,
+      `01010018${COOKIE}${TRANSACTION}002000140002a1470113a9faa5d3f179bc25f4b5bed2b9d9`,
+    ],
+    [
+      "a server's name instead of its address, without it",
+      PADDED(44),
+      IPV4,
+      { host: "relay.example", port: 1 },
+      `0101000c${COOKIE}${TRANSACTION}002000080001a147e112a643`,
+    ],
+  ] as [string, string, Address, Address, string][]
+) {
+  Deno.test(`encodeStunAnswer() tells where else it answers: ${what}`, () => {
+    assertEquals(answer(request(attributes), from, other), hex);
+  });
+}
+
+for (
+  const [flags, changeAddress, changePort] of [
+    ["00000000", false, false],
+    ["00000002", false, true],
+    ["00000004", true, false],
+    ["00000006", true, true],
+    ["fffffff9", false, false],
+  ] as const
+) {
+  Deno.test(`decodeStunRequest() reads the flags ${flags} of CHANGE-REQUEST`, () => {
+    const read = decodeStunRequest(request(`00030004${flags}`));
+    assertEquals([read.changeAddress, read.changePort], [changeAddress, changePort]);
   });
 }
 
@@ -167,17 +254,34 @@ Deno.test("encodeStunRequest() writes a request that its answer is never longer 
   const bytes = encodeStunRequest(fromHex(TRANSACTION));
   assertEquals(
     bytes.toHex(),
-    `00010018${COOKIE}${TRANSACTION}80220014${encodeText("p2p                 ").toHex()}`,
+    `00010030${COOKIE}${TRANSACTION}8022002c${encodeText("p2p".padEnd(44)).toHex()}`,
   );
-  for (const from of [IPV4, IPV6]) {
-    assert(encodeStunAnswer(decodeStunRequest(bytes), from)!.length <= bytes.length);
+  for (const [from, other] of [[IPV4, OTHER], [IPV6, OTHER_IPV6]] as const) {
+    const answered = encodeStunAnswer(decodeStunRequest(bytes), from, other)!;
+    assert(answered.length <= bytes.length);
+    assertEquals(decodeStunAnswer(answered, fromHex(TRANSACTION)), { mapped: from, other });
   }
+});
+
+Deno.test("encodeStunRequest() asks for the answer to come from another port", () => {
+  const bytes = encodeStunRequest(fromHex(TRANSACTION), { changePort: true });
+  const software = `8022002c${encodeText("p2p".padEnd(44)).toHex()}`;
+  assertEquals(bytes.toHex(), `00010038${COOKIE}${TRANSACTION}${software}0003000400000002`);
+  const { changePort, changeAddress, unknown } = decodeStunRequest(bytes);
+  assertEquals({ changePort, changeAddress, unknown }, {
+    changePort: true,
+    changeAddress: false,
+    unknown: [],
+  });
 });
 
 Deno.test("decodeStunAnswer() takes the address of a server that knows no masked ones", () => {
   const old = `01010024${COOKIE}${TRANSACTION}0001000800018055c0000201` +
     "00040008000180550a000001" + "00050008000180550a000002";
-  assertEquals(decodeStunAnswer(fromHex(old), fromHex(TRANSACTION)), IPV4);
+  assertEquals(decodeStunAnswer(fromHex(old), fromHex(TRANSACTION)), {
+    mapped: IPV4,
+    other: undefined,
+  });
 });
 
 for (
@@ -201,6 +305,11 @@ for (
     ["an unknown family", `0101000c${COOKIE}${TRANSACTION}002000080003a147e112a643`, "family"],
     ["IPv4 of 16 bytes", `01010018${COOKIE}${TRANSACTION}002000140001${"00".repeat(18)}`, "family"],
     ["an unknown attribute", `01010004${COOKIE}${TRANSACTION}7abc0000`, "not known"],
+    [
+      "another address of an unknown family",
+      `01010018${COOKIE}${TRANSACTION}002000080001a147e112a643802c000800031f9100000000`,
+      "family",
+    ],
     ["an error", `01110008${COOKIE}${TRANSACTION}0009000400000414`, "error 420"],
     ["an error without a code", `01110000${COOKIE}${TRANSACTION}`, "without a code"],
     [
@@ -258,10 +367,25 @@ const anyAddress = fc.record({
   port: fc.integer({ min: 0, max: 65_535 }),
 });
 
-Deno.test("decodeStunAnswer() reads the address that encodeStunAnswer() wrote", () => {
-  fc.assert(fc.property(anyAddress, bytes(12), (address, transaction) => {
-    const request = decodeStunRequest(encodeStunRequest(transaction));
-    assertEquals(decodeStunAnswer(encodeStunAnswer(request, address)!, transaction), address);
+Deno.test("decodeStunAnswer() reads the addresses that encodeStunAnswer() wrote", () => {
+  const anyOptions = fc.record({ changePort: fc.boolean() });
+  fc.assert(
+    fc.property(anyAddress, anyAddress, anyOptions, bytes(12), (mapped, other, options, id) => {
+      const request = decodeStunRequest(encodeStunRequest(id, options));
+      const answered = encodeStunAnswer(request, mapped, other)!;
+      assertEquals(decodeStunAnswer(answered, id), { mapped, other });
+      assert(answered.length <= request.length);
+    }),
+  );
+});
+
+Deno.test("another address never makes an answer longer than its request", () => {
+  const lengths = fc.integer({ min: 0, max: 30 });
+  fc.assert(fc.property(anyAddress, anyAddress, lengths, (from, other, words) => {
+    const asked = decodeStunRequest(request(PADDED(4 * words)));
+    const plain = encodeStunAnswer(asked, from)!;
+    const answered = encodeStunAnswer(asked, from, other)!;
+    assert(answered.length <= Math.max(plain.length, asked.length));
   }));
 });
 

@@ -2,9 +2,10 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { MAX_DATAGRAM_BYTES } from "../../protocol/limits.ts";
 import { encodeRendezvous } from "../../protocol/rendezvous.ts";
-import { decodeStunAnswer, encodeStunRequest } from "../../protocol/stun.ts";
+import { decodeStunAnswer, encodeStunRequest, type StunAnswer } from "../../protocol/stun.ts";
 import { serveDatagrams } from "../../relay/datagrams.ts";
 import type { Holder } from "../../relay/names.ts";
+import { settled } from "../fakes/clock.ts";
 import { FakeDatagrams } from "../fakes/datagrams.ts";
 import {
   type FakeRelayContext,
@@ -22,15 +23,40 @@ const asksFor = (name: string) => JSON.stringify({ Connect: { target_username: n
 const meets = (peer: string, name: string) =>
   `{"PeerInfo":{"peer":"${peer}","username":"${name}"}}`;
 
-/** A relay's UDP side on a socket in memory. */
+const TRANSACTION = Uint8Array.fromHex("b7e7a701bc34d686fa87dfae");
+
+interface StunAnswers {
+  main: StunAnswer | undefined;
+  stun: StunAnswer | undefined;
+}
+
+/** A STUN request of no more than its header and these attributes. */
+function stunRequest(attributes = ""): Uint8Array {
+  const length = (attributes.length / 2).toString(16).padStart(4, "0");
+  return Uint8Array.fromHex(`0001${length}2112a442${TRANSACTION.toHex()}${attributes}`);
+}
+
+function sum(...all: Map<string, number>[]): Map<string, number> {
+  const total = new Map<string, number>();
+  for (const [key, count] of all.flatMap((each) => [...each])) {
+    total.set(key, (total.get(key) ?? 0) + count);
+  }
+  return total;
+}
+
+/** A relay's UDP side on sockets in memory. */
 class Rig implements AsyncDisposable {
   readonly context: FakeRelayContext;
-  readonly socket = new FakeDatagrams();
+  readonly socket: FakeDatagrams;
+  readonly stun: FakeDatagrams;
   readonly #served: Promise<void>;
 
-  constructor(options: FakeRelayOptions = {}) {
+  /** @param options.host what the sockets are bound to */
+  constructor({ host = "::", ...options }: FakeRelayOptions & { host?: string } = {}) {
     this.context = fakeRelayContext(options);
-    this.#served = serveDatagrams([this.socket], this.context);
+    this.socket = new FakeDatagrams({ host, port: 8_080 });
+    this.stun = new FakeDatagrams({ host, port: 8_081 });
+    this.#served = serveDatagrams([{ main: this.socket, stun: this.stun }], this.context);
   }
 
   /** With Anna and Bob, who are registered. */
@@ -45,6 +71,28 @@ class Rig implements AsyncDisposable {
     return this.socket.says(from, ...contents);
   }
 
+  /** Lets a STUN request come there; resolves to what each of the two ports answers. */
+  async asks(at: FakeDatagrams, from: string, request: Uint8Array): Promise<StunAnswers> {
+    at.comes(from, request);
+    await settled();
+    const [main, stun] = [this.socket, this.stun].map((socket) => {
+      const [sent] = socket.takeSent();
+      assertEquals(sent?.to ?? from, from);
+      return sent && decodeStunAnswer(sent.bytes, TRANSACTION);
+    });
+    return { main, stun };
+  }
+
+  /** Bytes that came from each IP address, over both ports. */
+  get brought(): Map<string, number> {
+    return sum(this.socket.brought, this.stun.brought);
+  }
+
+  /** Bytes that were sent to each IP address, over both ports. */
+  get given(): Map<string, number> {
+    return sum(this.socket.given, this.stun.given);
+  }
+
   async advance(ms: number): Promise<string[]> {
     await this.context.clock.advance(ms);
     return await this.socket.answers();
@@ -56,6 +104,7 @@ class Rig implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.socket.close();
+    this.stun.close();
     await this.#served;
     assertEquals(this.registered, 0, "a name is left behind");
     assertEquals(this.context.clock.pending, 0, "a timer is left behind");
@@ -267,16 +316,104 @@ Deno.test("who speaks too fast is answered by nothing, and nobody else notices",
   assertEquals((await rig.says(ANNA, ...pings)).length, 10);
 });
 
-Deno.test("a STUN request is answered with the address that it came from", async () => {
+for (
+  const [family, from, host, unspecified] of [
+    ["IPv4", EVE, "192.0.2.66", "0.0.0.0"],
+    ["IPv6", "[2001:db8::1]:6666", "2001:db8::1", "::"],
+  ] as const
+) {
+  const mapped = { host, port: 6_666 };
+
+  Deno.test(`a STUN request over ${family} is told where it came from, and the other port, at both`, async () => {
+    await using rig = new Rig();
+    const request = encodeStunRequest(TRANSACTION);
+    assertEquals(await rig.asks(rig.socket, from, request), {
+      main: { mapped, other: { host: unspecified, port: 8_081 } },
+      stun: undefined,
+    });
+    assertEquals(await rig.asks(rig.stun, from, request), {
+      main: undefined,
+      stun: { mapped, other: { host: unspecified, port: 8_080 } },
+    });
+  });
+
+  Deno.test(`a STUN request over ${family} for another port is answered from the other one`, async () => {
+    await using rig = new Rig();
+    const request = encodeStunRequest(TRANSACTION, { changePort: true });
+    assertEquals(await rig.asks(rig.socket, from, request), {
+      main: undefined,
+      stun: { mapped, other: { host: unspecified, port: 8_081 } },
+    });
+    assertEquals(await rig.asks(rig.stun, from, request), {
+      main: { mapped, other: { host: unspecified, port: 8_080 } },
+      stun: undefined,
+    });
+  });
+}
+
+Deno.test("a relay that is bound to one address names it with its other port", async () => {
+  await using rig = new Rig({ host: "198.51.100.200" });
+  const { main } = await rig.asks(rig.socket, EVE, encodeStunRequest(TRANSACTION));
+  assertEquals(main?.other, { host: "198.51.100.200", port: 8_081 });
+});
+
+Deno.test("a STUN request that is too short for it is not told the other port", async () => {
   await using rig = new Rig();
-  const transaction = crypto.getRandomValues(new Uint8Array(12));
-  for (const [from, host] of [[EVE, "192.0.2.66"], ["[2001:db8::1]:6666", "2001:db8::1"]]) {
-    await rig.says(from!, encodeStunRequest(transaction));
-    rig.socket.comes(from!, encodeStunRequest(transaction));
-    await rig.context.clock.advance(0);
-    const [sent] = rig.socket.takeSent();
-    assertEquals(decodeStunAnswer(sent!.bytes, transaction), { host: host!, port: 6666 });
+  const { main } = await rig.asks(rig.socket, EVE, stunRequest());
+  assertEquals(main, { mapped: { host: "192.0.2.66", port: 6_666 }, other: undefined });
+});
+
+Deno.test("a STUN request for another address is answered by nothing, with another port or without", async () => {
+  await using rig = new Rig();
+  for (const at of [rig.socket, rig.stun]) {
+    for (const flags of ["00000004", "00000006"]) {
+      const answers = await rig.asks(at, EVE, stunRequest(`00030004${flags}80220000`));
+      assertEquals(answers, { main: undefined, stun: undefined });
+    }
   }
+});
+
+Deno.test("a STUN request that is not understood is told so by the port that it went to", async () => {
+  await using rig = new Rig();
+  rig.socket.comes(EVE, stunRequest("00030004000000027fff0000"));
+  await settled();
+  assertEquals([rig.socket.takeSent().length, rig.stun.takeSent().length], [1, 0]);
+});
+
+Deno.test("the second port takes STUN alone, and is no sign of life", async () => {
+  await using rig = new Rig();
+  await rig.says(ANNA, registers("anna"));
+  for (const message of [registers("eve"), '"Ping"', asksFor("anna"), '"Goodbye"']) {
+    assertEquals(await rig.stun.says(ANNA, message), []);
+  }
+  assertEquals(rig.registered, 1);
+  for (let seconds = 0; seconds < 60; seconds++) {
+    rig.stun.comes(ANNA, encodeStunRequest(TRANSACTION));
+    await rig.context.clock.advance(1_000);
+  }
+  assertEquals(rig.registered, 0);
+});
+
+Deno.test("both ports together hear no source faster than one", async () => {
+  await using rig = new Rig({ limits: { rate: 10 } });
+  for (let i = 0; i < 40; i++) {
+    rig.socket.comes(EVE, encodeStunRequest(TRANSACTION));
+    rig.stun.comes(EVE, encodeStunRequest(TRANSACTION));
+  }
+  await settled();
+  assertEquals(rig.socket.takeSent().length + rig.stun.takeSent().length, 40);
+});
+
+Deno.test("the allowance of an address is one for both ports", async () => {
+  await using rig = new Rig({ limits: { rate: Infinity } });
+  for (let round = 0; round < 100; round++) {
+    rig.socket.comes(EVE, stunRequest());
+    rig.stun.comes(EVE, stunRequest());
+  }
+  await settled();
+  // Each answer is 12 bytes longer than its request.
+  const answers = rig.socket.takeSent().length + rig.stun.takeSent().length;
+  assertEquals(answers, Math.floor(ALLOWANCE / 12));
 });
 
 Deno.test("STUN that is no request is answered by nothing", async () => {
@@ -298,6 +435,8 @@ const sorts: Record<string, string | Uint8Array> = {
   "a Ping": '"Ping"',
   "SessionFinished": '"SessionFinished"',
   "a STUN request": Uint8Array.fromHex("000100002112a442000000000000000000000000"),
+  "a STUN request for another port": stunRequest("0003000400000002"),
+  "a STUN request of ours": encodeStunRequest(TRANSACTION),
   "a STUN request without the cookie": new Uint8Array(20).with(1, 1),
   "a STUN request with an unknown attribute": Uint8Array.fromHex(
     "000100042112a4420000000000000000000000007fff0000",
@@ -310,12 +449,14 @@ for (const [what, datagram] of Object.entries(sorts)) {
     await using rig = new Rig({ limits: { rate: Infinity } });
     await rig.says(BOB, registers("bob"));
     await rig.says(EVE, registers("eve"));
-    const brought = new Map(rig.socket.brought);
-    const given = new Map(rig.socket.given);
-    for (let round = 0; round < 200; round++) await rig.says(EVE, datagram, '"SessionFinished"');
+    const { brought, given } = rig;
+    for (let round = 0; round < 200; round++) {
+      rig.stun.comes(EVE, datagram);
+      await rig.says(EVE, datagram, '"SessionFinished"');
+    }
     for (const ip of ["192.0.2.66", "198.51.100.4"]) {
-      const more = (rig.socket.given.get(ip) ?? 0) - (given.get(ip) ?? 0);
-      const paid = (rig.socket.brought.get(ip) ?? 0) - (brought.get(ip) ?? 0);
+      const more = (rig.given.get(ip) ?? 0) - (given.get(ip) ?? 0);
+      const paid = (rig.brought.get(ip) ?? 0) - (brought.get(ip) ?? 0);
       // What was left over of the registrations may be spent, too.
       assert(more <= paid + ALLOWANCE + 40, `${more} bytes to ${ip} for ${paid}`);
     }
@@ -332,23 +473,23 @@ Deno.test("whatever comes, and from wherever, nobody gets more than they brought
     "[2001:db8::2]:1",
   );
   const datagram = fc.constantFrom(...Object.values(sorts), registers("a"), asksFor("a"));
-  const events = fc.array(fc.tuple(from, datagram, fc.constantFrom(0, 0, 0, 500)), {
+  const events = fc.array(fc.tuple(from, datagram, fc.constantFrom(0, 0, 0, 500), fc.boolean()), {
     minLength: 50,
     maxLength: 150,
   });
   await fc.assert(
     fc.asyncProperty(events, async (all) => {
       await using rig = new Rig({ limits: { rate: Infinity } });
-      for (const [address, bytes, wait] of all) {
-        await rig.says(address, bytes);
+      for (const [address, bytes, wait, second] of all) {
+        await (second ? rig.stun : rig.socket).says(address, bytes);
         await rig.context.clock.advance(wait);
       }
       const windows = 1 + Math.ceil((rig.context.clock.now() - 1_000) / 60_000);
-      for (const [ip, given] of rig.socket.given) {
+      for (const [ip, given] of rig.given) {
         const source = ip.includes(":") ? /^2001:db8::/ : new RegExp(`^${ip}$`);
-        const sum = (sums: Map<string, number>) =>
-          [...sums].reduce((total, [each, bytes]) => source.test(each) ? total + bytes : total, 0);
-        assert(given > 0 && sum(rig.socket.given) <= sum(rig.socket.brought) + windows * ALLOWANCE);
+        const total = (sums: Map<string, number>) =>
+          [...sums].reduce((sofar, [each, bytes]) => source.test(each) ? sofar + bytes : sofar, 0);
+        assert(given > 0 && total(rig.given) <= total(rig.brought) + windows * ALLOWANCE);
       }
     }),
     { numRuns: 40 },
