@@ -3,21 +3,23 @@ import { concatBytes } from "../protocol/bytes.ts";
 import { sleep } from "../protocol/clock.ts";
 import { P2pError, ProtocolError } from "../protocol/errors.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
-import { RELAY_DEAD_MS } from "../protocol/limits.ts";
+import { PUNCH_SECRET_BYTES, RELAY_DEAD_MS } from "../protocol/limits.ts";
 import { checkName } from "../protocol/name.ts";
 import {
   decodeRendezvous,
   encodeRendezvous,
   isFinal,
+  type PunchInfo,
   type Refusal,
   type RendezvousMessage,
 } from "../protocol/rendezvous.ts";
 import type { SecureConnection } from "../protocol/secure.ts";
-import type { Circuits, Party } from "./circuits.ts";
+import type { Circuits, Party, Tokens } from "./circuits.ts";
 import type { RelayContext } from "./context.ts";
 import { FAREWELL_MS } from "./farewell.ts";
 import { Lines } from "./lines.ts";
 import type { Holder } from "./names.ts";
+import type { Reintroductions } from "./reintroductions.ts";
 import { refused, TOO_FAST_PAUSE_MS } from "./refusal.ts";
 import { endpointOf, sourceOf } from "./source.ts";
 
@@ -25,9 +27,15 @@ import { endpointOf, sourceOf } from "./source.ts";
 const MAX_QUEUED_BYTES = 65_536;
 const NEWLINE = Uint8Array.of(0x0a);
 
+/** What a client says of itself that its introductions repeat. */
+interface Told extends PunchInfo {
+  readonly candidates?: string[] | undefined;
+}
+
 export interface ControlOptions {
   context: RelayContext;
   circuits: Circuits;
+  reintroductions: Reintroductions;
   /** Called when the client has been let in. */
   onGreeted: () => void;
 }
@@ -38,9 +46,10 @@ export class ControlClient implements Holder, Party {
   readonly source: string;
   readonly key: Uint8Array;
   name: string | undefined;
-  /** Where it is seen, and what others are told. */
+  /** Where it is seen. */
   readonly #address: string;
-  #candidates: string[] | undefined;
+  /** What it has told of itself with its name, for those who ask for it. */
+  #told: Told = {};
   readonly #connection: SecureConnection;
   readonly #lines: Lines;
   readonly #options: ControlOptions;
@@ -185,7 +194,7 @@ export class ControlClient implements Holder, Party {
     if (this.#state === "new") return this.#greet(message);
     switch (message?.type) {
       case "Register":
-        return this.#register(message.username, message.candidates);
+        return this.#register(message);
       case "Connect":
         return this.#introduce(message);
       case "SessionFinished":
@@ -213,36 +222,49 @@ export class ControlClient implements Holder, Party {
     this.send({ type: "Welcome", address: this.#address });
   }
 
-  #register(username: string, candidates: string[] | undefined): void {
+  #register(message: RendezvousMessage & { type: "Register" }): void {
     const { names, clock } = this.#options.context;
-    const refusal = names.register(username, this, clock.now());
+    const refusal = names.register(message.username, this, clock.now());
     if (refusal) return this.#refuse(refusal);
-    this.#candidates = candidates;
+    this.#told = toldIn(message);
     this.send({ type: "RegisterAck" });
   }
 
   #introduce(asked: RendezvousMessage & { type: "Connect" }): void {
-    const { context, circuits } = this.#options;
-    const target = context.names.find(asked.targetUsername, ControlClient);
+    const target = this.#options.context.names.find(asked.targetUsername, ControlClient);
     if (!target) return this.send({ type: "TargetNotFound" });
-    const tokens = circuits.introduce(this, target);
+    const tokens = asked.circuit === false
+      ? this.#reintroduce(target)
+      : this.#options.circuits.introduce(this, target);
     if (!tokens) return this.send({ type: "TargetBusy" });
+    const secret = crypto.getRandomValues(new Uint8Array(PUNCH_SECRET_BYTES));
     target.send({
-      ...this.#peerInfo(asked.candidates, asked.username),
+      ...this.#peerInfo(toldIn(asked), asked.username),
+      secret,
       circuit: tokens.target,
       initiator: false,
     });
     this.send({
-      ...target.#peerInfo(target.#candidates),
+      ...target.#peerInfo(target.#told),
+      secret,
       circuit: tokens.asker,
       initiator: true,
     });
   }
 
+  /** No tokens, or undefined if the target is asked for too often. */
+  #reintroduce(target: ControlClient): Partial<Tokens> | undefined {
+    const { context, reintroductions } = this.#options;
+    const inTime = reintroductions.take(this.source, target.name!, context.clock.now());
+    if (!inTime) return undefined;
+    context.counters.introductions++;
+    return {};
+  }
+
   /** What another is told of it. */
-  #peerInfo(candidates: string[] | undefined, calledItself = "") {
+  #peerInfo(told: Told, calledItself = "") {
     const username = checkName(calledItself).name ?? this.name ?? fingerprint(this.key);
-    return { type: "PeerInfo", peer: this.#address, username, key: this.key, candidates } as const;
+    return { type: "PeerInfo", peer: this.#address, username, key: this.key, ...told } as const;
   }
 
   #refuse(code: Refusal): void {
@@ -265,4 +287,8 @@ export class ControlClient implements Holder, Party {
       // It is gone.
     }
   }
+}
+
+function toldIn({ candidates, udp, seen, mapping }: Told): Told {
+  return { candidates, udp, seen, mapping };
 }

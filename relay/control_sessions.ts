@@ -6,6 +6,7 @@ import { secureResponder } from "../protocol/secure.ts";
 import type { Circuits } from "./circuits.ts";
 import type { RelayContext } from "./context.ts";
 import { ControlClient } from "./control.ts";
+import { Reintroductions } from "./reintroductions.ts";
 
 /** Milliseconds between two looks for clients that are silent for too long: no timer for each. */
 const SWEEP_MS = 1_000;
@@ -13,6 +14,7 @@ const SWEEP_MS = 1_000;
 export class ControlSessions {
   readonly #context: RelayContext;
   readonly #circuits: Circuits;
+  readonly #reintroductions = new Reintroductions();
   readonly #clients = new Set<ControlClient>();
   #cancelSweep = () => {};
 
@@ -40,7 +42,12 @@ export class ControlSessions {
       preface: RELAY_PREFACE,
       maxRecordBytes: limits.maxMessageBytes,
     });
-    const options = { context: this.#context, circuits: this.#circuits, onGreeted };
+    const options = {
+      context: this.#context,
+      circuits: this.#circuits,
+      reintroductions: this.#reintroductions,
+      onGreeted,
+    };
     const client = new ControlClient(secure, connection.remote, options);
     this.#add(client);
     return client.serve().finally(() => this.#remove(client));

@@ -360,6 +360,7 @@ Deno.test("PlainPunch hears a flood only so far, and tells of it once", async ()
 class LossyNetwork {
   readonly context = fakeRelayContext({});
   readonly #relay = new FakeDatagrams();
+  readonly #stun = new FakeDatagrams();
   readonly #random: () => number;
   readonly #loss: number;
   readonly #peers = new Map<string, PlainPunch>();
@@ -369,7 +370,7 @@ class LossyNetwork {
   constructor(seed: number, loss: number) {
     this.#random = mulberry32(seed);
     this.#loss = loss;
-    this.#served = serveDatagrams([this.#relay], this.context);
+    this.#served = serveDatagrams([{ main: this.#relay, stun: this.#stun }], this.context);
   }
 
   add(at: string, options: Partial<PlainPunchOptions>): PlainPunch {
@@ -398,6 +399,7 @@ class LossyNetwork {
 
   async close(): Promise<void> {
     this.#relay.close();
+    this.#stun.close();
     await this.#served;
   }
 

@@ -3,7 +3,7 @@ import { concatBytes, encodeText } from "../../protocol/bytes.ts";
 import { fingerprint } from "../../protocol/fingerprint.ts";
 import { NAME_GRACE_MS, RELAY_DEAD_MS } from "../../protocol/limits.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
-import type { PeerInfo, RendezvousMessage } from "../../protocol/rendezvous.ts";
+import type { PeerInfo, PunchInfo, RendezvousMessage } from "../../protocol/rendezvous.ts";
 import { settled } from "../fakes/clock.ts";
 import type { ControlClient } from "../fakes/control_client.ts";
 import { RelayRig } from "../fakes/relay_rig.ts";
@@ -17,9 +17,9 @@ async function assertDismissed(client: ControlClient, code: string): Promise<voi
   client.close();
 }
 
-/** An introduction without its token. */
-function withoutToken({ circuit: _token, ...rest }: PeerInfo): Omit<PeerInfo, "circuit"> {
-  return rest;
+/** An introduction without what is random, and without the fields that were not told. */
+function withoutSecrets({ circuit: _token, secret: _secret, ...rest }: PeerInfo): object {
+  return Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
 }
 
 Deno.test("A client is told where it is seen", async () => {
@@ -40,7 +40,7 @@ Deno.test("Both sides of an introduction are told of each other", async () => {
   const candidates = ["10.0.0.1:8080"];
   await anna.send({ type: "Connect", targetUsername: "bob", username: "anna", candidates });
   const [toAnna, toBob] = [await anna.until("PeerInfo"), await bob.until("PeerInfo")];
-  assertEquals<object>(withoutToken(toAnna), {
+  assertEquals<object>(withoutSecrets(toAnna), {
     type: "PeerInfo",
     peer: "192.0.2.2:2",
     username: "bob",
@@ -48,7 +48,7 @@ Deno.test("Both sides of an introduction are told of each other", async () => {
     candidates: ["10.0.0.2:8080"],
     initiator: true,
   });
-  assertEquals<object>(withoutToken(toBob), {
+  assertEquals<object>(withoutSecrets(toBob), {
     type: "PeerInfo",
     peer: "192.0.2.1:5000",
     username: "anna",
@@ -57,6 +57,142 @@ Deno.test("Both sides of an introduction are told of each other", async () => {
     initiator: false,
   });
   assert(toAnna.circuit!.toHex() !== toBob.circuit!.toHex());
+});
+
+const BOBS: PunchInfo = {
+  udp: ["10.0.0.2:4000"],
+  seen: ["192.0.2.2:4000", "192.0.2.2:4001"],
+  mapping: "dependent",
+};
+const ANNAS: PunchInfo = {
+  udp: ["10.0.0.1:5000", "[fd00::1]:5000"],
+  seen: ["192.0.2.1:5000"],
+  mapping: "independent",
+};
+
+function punchInfo({ udp, seen, mapping }: PeerInfo): PunchInfo {
+  return { udp, seen, mapping };
+}
+
+Deno.test("What each side tells of itself for punching reaches the other as it is, with one secret", async () => {
+  await using rig = new RelayRig();
+  using bob = await rig.connect({ from: "192.0.2.2:2" });
+  await bob.until("Welcome");
+  await bob.send({ type: "Register", username: "bob", ...BOBS });
+  await bob.until("RegisterAck");
+  using anna = await rig.connect();
+  await anna.until("Welcome");
+  const secrets = new Set<string>();
+  for (const circuit of [undefined, true, false]) {
+    await anna.send({ type: "Connect", targetUsername: "bob", ...ANNAS, circuit });
+    const [toAnna, toBob] = [await anna.until("PeerInfo"), await bob.until("PeerInfo")];
+    assertEquals([punchInfo(toAnna), punchInfo(toBob)], [BOBS, ANNAS]);
+    assertEquals(toAnna.secret!.length, 16);
+    assertEquals(toAnna.secret!.toHex(), toBob.secret!.toHex());
+    secrets.add(toAnna.secret!.toHex());
+  }
+  assertEquals(secrets.size, 3);
+});
+
+Deno.test("What is told with a name replaces all that was told before", async () => {
+  await using rig = new RelayRig();
+  using bob = await rig.registered("bob");
+  using anna = await rig.connect();
+  await anna.until("Welcome");
+  for (const told of [{ ...BOBS, candidates: ["10.0.0.2:8080"] }, ANNAS, {}]) {
+    await bob.send({ type: "Register", username: "bob", ...told });
+    await bob.until("RegisterAck");
+    await anna.send({ type: "Connect", targetUsername: "bob" });
+    const toAnna = await anna.until("PeerInfo");
+    await bob.until("PeerInfo");
+    const expected = { udp: undefined, seen: undefined, mapping: undefined, ...told };
+    assertEquals<object>({ candidates: toAnna.candidates, ...punchInfo(toAnna) }, {
+      candidates: undefined,
+      ...expected,
+    });
+  }
+});
+
+Deno.test("A registration that is refused replaces nothing of what was told", async () => {
+  await using rig = new RelayRig();
+  using _carol = await rig.registered("carol");
+  using bob = await rig.connect();
+  await bob.until("Welcome");
+  await bob.send({ type: "Register", username: "bob", ...BOBS });
+  await bob.until("RegisterAck");
+  await bob.send({ type: "Register", username: "carol", ...ANNAS });
+  await bob.until("Refused");
+  using anna = await rig.connect();
+  await anna.until("Welcome");
+  const toAnna = await anna.ask("bob");
+  assertEquals(toAnna.type === "PeerInfo" && punchInfo(toAnna), BOBS);
+});
+
+Deno.test("Who wants no circuit is introduced without one, and takes none of the target's", async () => {
+  await using rig = new RelayRig();
+  using bob = await rig.registered("bob");
+  using anna = await rig.connect();
+  await anna.until("Welcome");
+  for (let i = 0; i < 20; i++) {
+    await anna.send({ type: "Connect", targetUsername: "bob", circuit: false });
+    const [toAnna, toBob] = [await anna.until("PeerInfo"), await bob.until("PeerInfo")];
+    assertEquals([toAnna.circuit, toBob.circuit], [undefined, undefined]);
+    assertEquals([toAnna.initiator, toBob.initiator], [true, false]);
+    await rig.clock.advance(1_000);
+    for (const each of [anna, bob]) {
+      await each.send({ type: "Ping" });
+      await each.until("Pong");
+    }
+  }
+  const answers: string[] = [];
+  for (let i = 0; i < 16; i++) answers.push((await anna.ask("bob")).type);
+  assertEquals(answers, Array(16).fill("PeerInfo"));
+});
+
+/** What comes of so many introductions without circuits, asked for at once. */
+async function reintroduced(asker: ControlClient, target: string, count: number): Promise<number> {
+  let introduced = 0;
+  for (let i = 0; i < count; i++) {
+    await asker.send({ type: "Connect", targetUsername: target, circuit: false });
+    const answer = await asker.receive();
+    assert(answer!.type === "PeerInfo" || answer!.type === "TargetBusy", answer!.type);
+    if (answer!.type === "PeerInfo") introduced++;
+    await asker.send({ type: "SessionFinished" });
+  }
+  return introduced;
+}
+
+Deno.test("Nobody floods a target with introductions without circuits, and others are introduced still", async () => {
+  await using rig = new RelayRig({ limits: { rate: 1_000 } });
+  using _bob = await rig.registered("bob");
+  using _carol = await rig.registered("carol");
+  using mallory = await rig.connect({ from: "192.0.2.66:1" });
+  using again = await rig.connect({ from: "192.0.2.66:2" });
+  for (const each of [mallory, again]) await each.until("Welcome");
+  assertEquals(await reintroduced(mallory, "bob", 100), 4);
+  assertEquals(await reintroduced(again, "bob", 100), 0);
+  assertEquals(await reintroduced(mallory, "carol", 100), 4);
+  using anna = await rig.connect();
+  await anna.until("Welcome");
+  assertEquals(await reintroduced(anna, "bob", 1), 1);
+  assertEquals((await anna.ask("bob")).type, "PeerInfo");
+  await rig.clock.advance(2_000);
+  assertEquals(await reintroduced(mallory, "bob", 100), 2);
+});
+
+Deno.test("Many addresses together do not flood a target with introductions without circuits either", async () => {
+  await using rig = new RelayRig({ limits: { rate: 1_000 } });
+  using _bob = await rig.registered("bob");
+  let introduced = 0;
+  for (let i = 0; i < 20; i++) {
+    using mallory = await rig.connect({ from: `192.0.2.${i}:1` });
+    await mallory.until("Welcome");
+    introduced += await reintroduced(mallory, "bob", 10);
+  }
+  assertEquals(introduced, 16);
+  using anna = await rig.connect({ from: "198.51.100.1:1" });
+  await anna.until("Welcome");
+  assertEquals((await anna.ask("bob")).type, "PeerInfo");
 });
 
 Deno.test("An asker whose name cannot be one is called by its fingerprint", async () => {
