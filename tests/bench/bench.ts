@@ -9,6 +9,7 @@ import { bulk } from "./bulk.ts";
 import { Harness, note, type Options, requirePrograms } from "./harness.ts";
 import { machine } from "./machine.ts";
 import { messages } from "./messages.ts";
+import { punched } from "./punched.ts";
 import { relay } from "./relay.ts";
 import { single } from "./single.ts";
 import { smallFiles } from "./small_files.ts";
@@ -22,6 +23,7 @@ const SECTIONS: Record<string, (harness: Harness, options: Options) => Promise<S
   messages,
   startup,
   relay,
+  punched,
 };
 
 const USAGE = `Usage: deno task bench [OPTIONS]

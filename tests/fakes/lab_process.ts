@@ -6,6 +6,7 @@ export class LabProcess implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #stdout: Captured;
   readonly #stderr: Captured;
+  #ended = false;
 
   constructor(lab: NatLab, host: NatHost, command: readonly string[]) {
     const [program, ...words] = [...lab.on(host), ...command];
@@ -17,6 +18,7 @@ export class LabProcess implements AsyncDisposable {
     }).spawn();
     this.#stdout = new Captured(this.#process.stdout);
     this.#stderr = new Captured(this.#process.stderr);
+    this.#process.status.then(() => this.#ended = true);
   }
 
   /** The lines that it has printed. */
@@ -31,7 +33,7 @@ export class LabProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#process.kill("SIGKILL");
+    if (!this.#ended) this.#process.kill("SIGKILL");
     await Promise.all([this.#process.status, this.#stdout.ended, this.#stderr.ended]);
   }
 }

@@ -13,6 +13,8 @@ const FILM_BYTES = 20_000_000;
 export interface MeetingOptions {
   /** The command with which bella waits. Default: `listen`. */
   command?: readonly string[];
+  /** The `main.ts` to run instead of this project's. */
+  program?: string;
 }
 
 export class Meeting implements AsyncDisposable {
@@ -24,22 +26,25 @@ export class Meeting implements AsyncDisposable {
   /** Where the relay is, as a peer is told. */
   readonly relayAddress: string;
   readonly #lab: NatLab;
+  readonly #options: MeetingOptions;
 
-  private constructor(lab: NatLab, relay: Program, address: string, command: readonly string[]) {
+  private constructor(lab: NatLab, relay: Program, address: string, options: MeetingOptions) {
     this.#lab = lab;
+    this.#options = options;
     this.relay = relay;
     this.relayAddress = address;
+    const { command = ["listen"] } = options;
     const flags = ["--dir", this.folder.folder("incoming"), "--yes"];
     this.listener = this.start("b", [...command, ...flags], "bella");
   }
 
   /** Resolves when the listener can be asked for. */
-  static async open(lab: NatLab, { command = ["listen"] }: MeetingOptions = {}): Promise<Meeting> {
+  static async open(lab: NatLab, options: MeetingOptions = {}): Promise<Meeting> {
     const words = ["relay", "--port", String(RELAY_PORT), "--json"];
-    const relay = Program.start(words, { before: lab.on("relay") });
+    const relay = Program.start(words, { before: lab.on("relay"), program: options.program });
     await relay.until("listening");
     const address = `${await lab.address("relay")}:${RELAY_PORT}`;
-    const meeting = new Meeting(lab, relay, address, command);
+    const meeting = new Meeting(lab, relay, address, options);
     try {
       await meeting.listener.until("registered");
     } catch (error) {
@@ -55,6 +60,7 @@ export class Meeting implements AsyncDisposable {
     return Program.start([...words, ...flags], {
       before: this.#lab.on(host),
       config: this.folder.join(name),
+      program: this.#options.program,
     });
   }
 
@@ -65,17 +71,17 @@ export class Meeting implements AsyncDisposable {
 
   /** Makes a film, to send. */
   async makeFilm(bytes = FILM_BYTES): Promise<void> {
-    await randomFile(this.#film, bytes);
+    await randomFile(this.film, bytes);
   }
 
   /** Sends the film from host `a`, in a program that does nothing else. */
   startFilm(): Program {
-    return this.start("a", ["send", "--to", "bella", "--file", this.#film], "anna");
+    return this.start("a", ["send", "--to", "bella", "--file", this.film], "anna");
   }
 
   /** Sends the film from within a chat. */
   async offerFilm(chat: Program): Promise<void> {
-    await chat.write(`/send ${this.#film}\n`);
+    await chat.write(`/send ${this.film}\n`);
   }
 
   /** Waits until such a program has sent the film, and compares. */
@@ -88,10 +94,18 @@ export class Meeting implements AsyncDisposable {
   /** Waits until the film has arrived, and compares. */
   async filmArrived(): Promise<void> {
     await this.listener.until("received");
-    await assertSameBytes(this.folder.join("incoming", "film.mkv"), this.#film);
+    await this.filmIsSame();
   }
 
-  get #film(): string {
+  /** Compares what has arrived with what was sent, and makes room for the next. */
+  async filmIsSame(): Promise<void> {
+    const arrived = this.folder.join("incoming", "film.mkv");
+    await assertSameBytes(arrived, this.film);
+    await Deno.remove(arrived);
+  }
+
+  /** The film's path. */
+  get film(): string {
     return this.folder.join("film.mkv");
   }
 

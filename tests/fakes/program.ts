@@ -24,6 +24,8 @@ export interface ProgramOptions {
   env?: Readonly<Record<string, string>>;
   /** What stands before the program: `["setpriv", …]`. */
   before?: readonly string[];
+  /** The `main.ts` to run instead of this project's. */
+  program?: string | undefined;
 }
 
 /** How a process ended. */
@@ -34,8 +36,8 @@ export interface Finished {
 }
 
 /** The words that start the program with the permissions of its first line. */
-export function programCommand(args: readonly string[]): string[] {
-  return [Deno.execPath(), "run", "--no-prompt", ...RUN_FLAGS, MAIN, ...args];
+export function programCommand(args: readonly string[], program = MAIN): string[] {
+  return [Deno.execPath(), "run", "--no-prompt", ...RUN_FLAGS, program, ...args];
 }
 
 export class Program implements AsyncDisposable {
@@ -50,7 +52,10 @@ export class Program implements AsyncDisposable {
   #status: Deno.CommandStatus | undefined;
 
   private constructor(args: readonly string[], options: ProgramOptions) {
-    const [command, ...words] = [...(options.before ?? []), ...programCommand(args)];
+    const [command, ...words] = [
+      ...(options.before ?? []),
+      ...programCommand(args, options.program),
+    ];
     this.#process = new Deno.Command(command!, {
       args: words,
       cwd: options.cwd ?? this.#own.path,
