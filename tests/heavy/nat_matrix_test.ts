@@ -32,7 +32,7 @@ Deno.test({
 });
 
 async function check(pair: Pair): Promise<void> {
-  await using lab = await NatLab.up(pair.asker, pair.target);
+  await using lab = await NatLab.up(pair.asker, pair.target, ...pair.options ?? []);
   await using meeting = await Meeting.open(lab);
   const { trial, asker } = await converse(lab, meeting, pair);
   await using _ = asker;

@@ -43,10 +43,25 @@ export interface Pair {
   asker: string;
   target: string;
   verdict: Verdict;
+  /** Options of the laboratory. */
+  options?: readonly string[];
 }
 
+/** What the table has no room for. */
+const SPECIAL: readonly Pair[] = [
+  // Two NATs in a row are as the stricter one.
+  { asker: "port-restricted+full-cone", target: "port-restricted", verdict: "D" },
+  { asker: "restricted+symmetric", target: "full-cone", verdict: "D" },
+  // Somebody else may have the peer's address in one's own LAN.
+  { asker: "port-restricted", target: "port-restricted", verdict: "D", options: ["--overlap"] },
+  // A LAN whose machines may not speak to each other: only a NAT that turns packets around helps.
+  { asker: "same-lan", target: "full-cone", verdict: "D", options: ["--isolate", "--hairpin"] },
+  { asker: "same-lan", target: "port-restricted", verdict: "R", options: ["--isolate"] },
+  { asker: "same-lan", target: "full-cone", verdict: "L", options: ["--hairpin"] },
+];
+
 /** All pairs, row by row. */
-export const PAIRS: readonly Pair[] = parse(TABLE);
+export const PAIRS: readonly Pair[] = [...parse(TABLE), ...SPECIAL];
 
 /** The paths on which a pair has what it must reach. None: nothing but the relay. */
 export function goalOf({ target, verdict }: Pair): readonly Path[] {
@@ -58,8 +73,8 @@ export function goalOf({ target, verdict }: Pair): readonly Path[] {
 }
 
 /** The pair, for people. */
-export function describePair({ asker, target, verdict }: Pair): string {
-  return `${asker} to ${target} (${verdict})`;
+export function describePair({ asker, target, verdict, options = [] }: Pair): string {
+  return `${[asker, "to", target, ...options].join(" ")} (${verdict})`;
 }
 
 function parse(table: string): Pair[] {
