@@ -2,6 +2,7 @@
 import { type Clock, sleep } from "../protocol/clock.ts";
 import { IdentityError, P2pError, UnreachableError } from "../protocol/errors.ts";
 import { GoodbyeCode, SESSION_ID_BYTES } from "../protocol/session_frame.ts";
+import { abortable } from "./abortable.ts";
 import { Backoff } from "./backoff.ts";
 import { systemClock } from "./clock.ts";
 import type { Found, Route } from "./route.ts";
@@ -46,14 +47,15 @@ export async function dialSession(route: Route, options: DialOptions): Promise<S
     throw error;
   }
   session.onState = undefined;
-  keepConnected(session, new Redialer(session, route, { ...options, signal }), signal);
+  keepConnected(session, new Redialer(session, route, found, { ...options, signal }), signal);
   return session;
 }
 
 /** Gives a session its connection, and the better ones as they come. */
-async function adopt(session: Session, { connection, better }: Found): Promise<void> {
-  session.attach(connection);
-  for await (const each of better) {
+async function adopt(session: Session, found: Found): Promise<void> {
+  session.attach(found.connection);
+  found.relayedBecause?.then((because) => session.staysRelayed(because));
+  for await (const each of found.better) {
     // Two connections on their way to the other side could arrive in either order.
     await session.settled;
     if (session.state === "connected") session.attach(each);
@@ -77,31 +79,16 @@ async function dismiss(session: Session, error: unknown): Promise<void> {
   else await session.end(GoodbyeCode.interrupted);
 }
 
-/** The work's outcome, or the signal's reason if it aborts first. */
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  function abort(): void {
-    aborted.reject(signal.reason);
-  }
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort);
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
-}
-
 /** Dials again, with patience and jitter, as often as the session is without a connection. */
 function keepConnected(session: Session, redialer: Redialer, signal: AbortSignal): void {
-  session.onAway = async () => {
+  session.onAway = async (reason) => {
     try {
-      await redialer.redial();
+      await redialer.redial(reason);
     } catch (error) {
       if (!signal.aborted) throw error;
     }
   };
-  if (session.state === "away") session.onAway();
+  if (session.state === "away") session.onAway(undefined);
 }
 
 interface RedialerOptions {
@@ -115,17 +102,29 @@ class Redialer {
   readonly #signal: AbortSignal;
   readonly #clock: Clock;
   readonly #backoff: Backoff;
+  /** What the session goes over, and may be improved by. */
+  #found: Found;
 
-  constructor(session: Session, route: Route, { signal, clock = systemClock }: RedialerOptions) {
+  constructor(
+    session: Session,
+    route: Route,
+    found: Found,
+    { signal, clock = systemClock }: RedialerOptions,
+  ) {
     this.#session = session;
     this.#route = route;
+    this.#found = found;
     this.#signal = signal;
     this.#clock = clock;
     this.#backoff = new Backoff(clock);
   }
 
-  /** Resolves when the session has a connection again, or has ended because another key answered. */
-  async redial(): Promise<void> {
+  /**
+   * Resolves when the session has a connection again, or has ended because another key answered.
+   * @param reason why it has none
+   */
+  async redial(reason: Error | undefined): Promise<void> {
+    this.#found.close(reason);
     for (;;) {
       await sleep(this.#clock, this.#backoff.next(), this.#signal);
       if (await this.#attempt()) return;
@@ -135,7 +134,8 @@ class Redialer {
   async #attempt(): Promise<boolean> {
     const session = this.#session;
     try {
-      adopt(session, await this.#route.connect(this.#signal, session));
+      this.#found = await this.#route.connect(this.#signal, session);
+      adopt(session, this.#found);
       this.#backoff.succeeded();
       return true;
     } catch (error) {

@@ -4,7 +4,7 @@
  */
 import { type Clock, sleep } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
-import { ProtocolError, UnreachableError } from "../protocol/errors.ts";
+import { ProtocolError, SilenceError, UnreachableError } from "../protocol/errors.ts";
 import { DEAD_AFTER_MS, GOODBYE_TIMEOUT_MS, PING_AFTER_MS } from "../protocol/limits.ts";
 import {
   decodeCount,
@@ -242,7 +242,7 @@ export class Link {
     const idle = now - this.#lastHeard;
     if (idle >= DEAD_AFTER_MS) {
       const seconds = Math.round(idle / 1_000);
-      return this.#lose(new UnreachableError(`no sign of life for ${seconds} s`));
+      return this.#lose(new SilenceError(`no sign of life for ${seconds} s`));
     }
     const quiet = idle >= PING_AFTER_MS;
     if (quiet) {

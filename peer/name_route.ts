@@ -2,20 +2,21 @@
  * The way to whom a relay knows by a name: looked up there, then raced for over the addresses that
  * the peer has told, and over a circuit through the relay.
  */
-import { aborted } from "../protocol/aborted.ts";
-import {
-  type Address,
-  isDialable,
-  isLocal,
-  isLoopback,
-  parseIpAddress,
-} from "../protocol/address.ts";
+import { type Address, isLocal } from "../protocol/address.ts";
 import { equalBytes } from "../protocol/bytes.ts";
-import type { Clock } from "../protocol/clock.ts";
-import { IdentityError, ProtocolError, UnreachableError } from "../protocol/errors.ts";
-import { MAX_CANDIDATES } from "../protocol/limits.ts";
+import { type Clock, sleep } from "../protocol/clock.ts";
+import type { Connection, Path } from "../protocol/connection.ts";
+import {
+  IdentityError,
+  P2pError,
+  ProtocolError,
+  SilenceError,
+  UnreachableError,
+} from "../protocol/errors.ts";
+import type { Reach } from "../protocol/nat.ts";
 import type { PeerInfo } from "../protocol/rendezvous.ts";
-import type { SecureConnection } from "../protocol/secure.ts";
+import { type SecureConnection, secureInitiator } from "../protocol/secure.ts";
+import { usableCandidates } from "./candidates.ts";
 import { dialCircuit } from "./carrier/circuit.ts";
 import { systemClock } from "./clock.ts";
 import { type Dial, dialSecure, type DialSecureOptions, RELAY } from "./dial_secure.ts";
@@ -24,6 +25,17 @@ import { type Contender, type Failure, Race } from "./race.ts";
 import { formatRelay, type Relay } from "./relay_address.ts";
 import { RelayClient } from "./relay_client.ts";
 import type { Found, KnownPeer, Route, RouteOptions } from "./route.ts";
+import type { OpenStraight } from "./straight.ts";
+import { type NoWay, StraightSearch } from "./straight_search.ts";
+
+const FELL_SILENT = "the straight way has just fallen silent";
+/** Milliseconds between two searches for a straight way, where the last one has found none. */
+const SEARCH_AGAIN_MS = 60_000;
+/**
+ * Milliseconds in which a way that falls silent is taken for one that lets handshakes pass, and
+ * swallows what is larger; and for which it is then left alone where there is another.
+ */
+const SHUNNED_MS = 60_000;
 
 export interface NameRouteOptions extends RouteOptions {
   relay: Relay;
@@ -31,6 +43,8 @@ export interface NameRouteOptions extends RouteOptions {
   ownName: string;
   /** Told what people should know of the peer. */
   say: (line: string) => void;
+  /** Opens ports to punch from. Default: nothing is punched. */
+  openStraight?: OpenStraight | undefined;
   /** How the relay is reached. Default: over TCP. */
   dialRelay?: Dial;
   /** How the peer's addresses are reached. Default: over TCP. */
@@ -43,6 +57,8 @@ export class NameRoute implements Route {
   readonly #clock: Clock;
   /** Where the peer was to be found when it was last looked up. */
   #candidates: Address[] = [];
+  /** Until when a path is not to be taken if there is another. */
+  readonly #shunned = new Map<Path, number>();
 
   /** @param name what the peer is called at the relay */
   constructor(name: string, options: NameRouteOptions) {
@@ -56,14 +72,23 @@ export class NameRoute implements Route {
    * looked for where it was, for the relay may be gone.
    */
   async connect(signal: AbortSignal, peer?: KnownPeer): Promise<Found> {
-    const race = new Race<SecureConnection>({ clock: this.#clock, signal });
-    if (peer) this.#addDirect(race, this.#candidates, peer.remoteKey);
-    const asking = this.#ask(race, peer?.remoteKey).catch((error) => error as Error);
+    const closing = new AbortController();
+    const both = AbortSignal.any([signal, closing.signal]);
+    const race = new Race<SecureConnection>({ clock: this.#clock, signal: both });
+    if (peer) this.#addDirect(race, this.#candidates, peer.remoteKey, this.#isGood);
+    const relayed = Promise.withResolvers<string>();
+    const searching = this.#search(race, peer?.remoteKey, relayed.resolve)
+      .catch((error) => error as Error);
+    const close = (lost?: Error) => {
+      closing.abort(new UnreachableError("The search has ended"));
+      if (lost instanceof SilenceError && race.best) this.#shun(race.best);
+    };
     try {
-      return { connection: await race.winner, better: race.better };
+      const { better } = race;
+      return { connection: await race.winner, better, close, relayedBecause: relayed.promise };
     } catch (error) {
       signal.throwIfAborted();
-      throw await asking ?? this.#nobodyReached(race.failures, error);
+      throw await searching ?? this.#nobodyReached(race.failures, error);
     }
   }
 
@@ -73,23 +98,88 @@ export class NameRoute implements Route {
     this.#options.say(`Who is called ${this.target} at the relay goes by the name ${name}`);
   }
 
-  /** Has the relay introduce us, and keeps in touch with it as long as the race lasts. */
-  async #ask(race: Race<SecureConnection>, expected: Uint8Array | undefined): Promise<void> {
-    const { relay, identity, trust, dialRelay, ownName } = this.#options;
-    const over = race.over;
+  /** Adds ways to the race until there is nothing left to be found. */
+  async #search(
+    race: Race<SecureConnection>,
+    expected: Uint8Array | undefined,
+    onRelayed: (because: string) => void,
+  ): Promise<void> {
     try {
-      const options = { relay, identity, trust, clock: this.#clock, dial: dialRelay, signal: over };
-      await using client = await RelayClient.connect(options);
-      const info = await client.introduce(this.target, ownName);
-      const key = await this.#checkKey(info, expected);
-      this.#candidates = usableCandidates(info.candidates ?? [], client.address);
-      this.#addDirect(race, this.#candidates, key);
-      if (info.circuit) race.addLater(this.#circuit(info.circuit, key, client.address));
-      race.complete();
-      await aborted(over);
+      let noWay = await this.#round(race, expected, true);
+      if (noWay && race.won) onRelayed(noWay.because);
+      while (noWay && !noWay.forGood && race.won) {
+        await sleep(this.#clock, SEARCH_AGAIN_MS, race.over);
+        noWay = await this.#laterRound(race, expected) ?? noWay;
+        if (!race.wants("punched")) return;
+      }
     } finally {
       race.complete();
     }
+  }
+
+  /** What goes wrong with the relay in a later round is no reason to end. */
+  async #laterRound(
+    race: Race<SecureConnection>,
+    expected: Uint8Array | undefined,
+  ): Promise<NoWay | undefined> {
+    try {
+      return await this.#round(race, expected, false);
+    } catch (error) {
+      if (!(error instanceof P2pError)) throw error;
+      return undefined;
+    }
+  }
+
+  /**
+   * Has the relay introduce us, adds what follows from that, and keeps in touch with the relay until
+   * it is decided.
+   * @param circuit whether a circuit is wanted: a first way
+   * @returns why there is no straight way, if that was found out
+   */
+  async #round(
+    race: Race<SecureConnection>,
+    expected: Uint8Array | undefined,
+    circuit: boolean,
+  ): Promise<NoWay | undefined> {
+    const { relay, identity, trust, dialRelay } = this.#options;
+    using search = this.#beginSearch(race);
+    const options = { relay, identity, trust, clock: this.#clock, dial: dialRelay };
+    await using client = await RelayClient.connect({ ...options, signal: race.over });
+    const introduce = (reach: Reach | undefined, withCircuit: boolean) => {
+      const { target, ownName: username } = { target: this.target, ...this.#options };
+      return client.introduce({ target, username, reach, circuit: withCircuit });
+    };
+    const info = await introduce(await search?.reach(), circuit);
+    const key = await this.#checkKey(info, expected);
+    this.#candidates = usableCandidates(info.candidates ?? [], client.address);
+    this.#addDirect(race, this.#candidates, key, this.#isGood);
+    if (info.circuit) race.addLater(this.#circuit(info.circuit, key, client.address));
+    if (this.#shunned.size > 0) await race.decided();
+    if (!race.won) this.#addDirect(race, this.#candidates, key, (path) => !this.#isGood(path));
+    else if (!this.#isGood("punched")) return { because: FELL_SILENT, forGood: false };
+    const noWay = await search?.run(info, {
+      client,
+      introduce: (reach) => introduce(reach, false),
+      secure: (connection) => this.#prove(connection, key, race.over),
+    }).catch(asNoWay);
+    await race.decided();
+    return noWay;
+  }
+
+  /** Whether a path may be taken where there are others. */
+  readonly #isGood = (path: Path) => this.#clock.now() >= (this.#shunned.get(path) ?? 0);
+
+  #shun({ path, since }: { path: Path; since: number }): void {
+    const now = this.#clock.now();
+    // The circuit is what is left when all others are of no use.
+    if (path !== "relayed" && now - since < SHUNNED_MS) this.#shunned.set(path, now + SHUNNED_MS);
+    else this.#shunned.delete(path);
+  }
+
+  #beginSearch(race: Race<SecureConnection>): StraightSearch | undefined {
+    const { openStraight, relay } = this.#options;
+    const open = () => openStraight!(relay.address);
+    return openStraight && new StraightSearch(race, open, this.#clock);
   }
 
   /** The only key that may answer. */
@@ -106,10 +196,18 @@ export class NameRoute implements Route {
     return key;
   }
 
-  #addDirect(race: Race<SecureConnection>, candidates: Address[], key: Uint8Array): void {
+  /** @param wanted which paths */
+  #addDirect(
+    race: Race<SecureConnection>,
+    candidates: Address[],
+    key: Uint8Array,
+    wanted: (path: Path) => boolean,
+  ): void {
     for (const address of candidates) {
+      const path = isLocal(address.host) ? "lan" : "direct";
+      if (!wanted(path)) continue;
       race.add({
-        path: isLocal(address.host) ? "lan" : "direct",
+        path,
         dial: (signal) => this.#secure(address, key, { signal, dial: this.#options.dialPeer }),
       });
     }
@@ -132,11 +230,16 @@ export class NameRoute implements Route {
     key: Uint8Array,
     options: Pick<DialSecureOptions, "signal" | "dial" | "callee">,
   ) {
-    const checkKey = (seen: Uint8Array) => {
-      if (!equalBytes(seen, key)) throw new IdentityError("another key answers there");
-    };
     const { identity } = this.#options;
+    const checkKey = (seen: Uint8Array) => checkOnly(key, seen);
     return dialSecure(address, { ...options, identity, clock: this.#clock, checkKey });
+  }
+
+  /** The same over a connection that there is already. */
+  #prove(connection: Connection, key: Uint8Array, signal: AbortSignal): Promise<SecureConnection> {
+    const { identity } = this.#options;
+    const checkKey = (seen: Uint8Array) => checkOnly(key, seen);
+    return secureInitiator(connection, { identity, clock: this.#clock, checkKey, signal });
   }
 
   /** The circuit's failure speaks for all: where there is one, it would have carried. */
@@ -158,14 +261,12 @@ export class NameRoute implements Route {
   }
 }
 
-/**
- * The addresses that can be dialled from here. This machine's own are the peer's only where the
- * peer is on this machine: when the relay is.
- */
-function usableCandidates(texts: string[], relay: Address): Address[] {
-  const onThisMachine = isLoopback(relay.host);
-  return [...new Set(texts)].slice(0, MAX_CANDIDATES).flatMap((text) => {
-    const address = parseIpAddress(text);
-    return address && isDialable(address.host, onThisMachine) ? address : [];
-  });
+/** The relay is gone in the middle of it. */
+function asNoWay(error: unknown): NoWay {
+  if (!(error instanceof P2pError)) throw error;
+  return { because: lowerFirst(error.message), forGood: false };
+}
+
+function checkOnly(key: Uint8Array, seen: Uint8Array): void {
+  if (!equalBytes(seen, key)) throw new IdentityError("another key answers there");
 }

@@ -2,8 +2,8 @@
  * The race of several ways to one peer: the first that proves the peer's key wins, and a better one
  * that comes up shortly after replaces it. The losers are closed.
  *
- *             add          a contender's handshake is complete        UPGRADE_MS, or nothing better left
- *     open ────────▶ open ────────────────────────────────▶ won ─────────────────────────────▶ over
+ *             add          a contender's handshake is complete         nothing better is left, and
+ *     open ────────▶ open ────────────────────────────────▶ won ──no more will come────────────▶ over
  *       └──────────── no contender is left, and no more will come ─────────────────────────────┘
  */
 import type { Clock } from "../protocol/clock.ts";
@@ -12,7 +12,7 @@ import { AsyncQueue } from "./async_queue.ts";
 
 /** Milliseconds that direct ways have for themselves before the circuit starts. */
 export const HEAD_START_MS = 100;
-/** Milliseconds after the first way that a better one may take. */
+/** Milliseconds after the first way that a better one may take, unless it is patient. */
 export const UPGRADE_MS = 5_000;
 
 /** Paths by how much they are preferred: a lower number is better. */
@@ -21,6 +21,8 @@ const RANKS: Readonly<Record<Path, number>> = { lan: 0, direct: 1, punched: 2, r
 /** One way to the peer. */
 export interface Contender<C extends Connection> {
   readonly path: Path;
+  /** Whether it may take its time after another has won. */
+  readonly patient?: boolean;
   /** Resolves when the peer has proven its key. */
   dial(signal: AbortSignal): Promise<C>;
 }
@@ -54,7 +56,10 @@ export class Race<C extends Connection> {
   #cancelHeadStart: () => void = () => {};
   #cancelUpgrade: () => void = () => {};
   #rank = Infinity;
+  #best: { path: Path; since: number } | undefined;
   #complete = false;
+  /** Settles when something has changed, for those who wait for that. */
+  #changed: PromiseWithResolvers<void> | undefined;
 
   constructor(options: RaceOptions) {
     this.#clock = options.clock;
@@ -65,6 +70,29 @@ export class Race<C extends Connection> {
     if (this.#signal.aborted) this.#abort();
   }
 
+  /** How the bytes of the best connection so far travel, and since when there is it. */
+  get best(): { path: Path; since: number } | undefined {
+    return this.#best;
+  }
+
+  /** Whether somebody has won. */
+  get won(): boolean {
+    return this.#rank < Infinity;
+  }
+
+  /** Whether a way over this path would be better than what there is. */
+  wants(path: Path): boolean {
+    return !this.#over.signal.aborted && RANKS[path] < this.#rank;
+  }
+
+  /** Resolves when somebody has won, or all that have been added have failed. */
+  async decided(): Promise<void> {
+    while (!this.won && (this.#running.size > 0 || this.#reserve)) {
+      this.#changed ??= Promise.withResolvers();
+      await this.#changed.promise;
+    }
+  }
+
   /** Aborts when the race is over. */
   get over(): AbortSignal {
     return this.#over.signal;
@@ -72,7 +100,7 @@ export class Race<C extends Connection> {
 
   /** Starts a contender, unless it could not be better than what there is. */
   add(contender: Contender<C>): void {
-    if (!this.#wants(contender)) return;
+    if (!this.wants(contender.path)) return;
     const controller = new AbortController();
     this.#running.set(contender, controller);
     this.#run(contender, controller.signal);
@@ -80,7 +108,7 @@ export class Race<C extends Connection> {
 
   /** Starts a contender a moment later, or as soon as no other one runs. */
   addLater(contender: Contender<C>): void {
-    if (!this.#wants(contender)) return;
+    if (!this.wants(contender.path)) return;
     this.#reserve = contender;
     this.#cancelHeadStart = this.#clock.after(HEAD_START_MS, () => this.#startReserve());
     this.#settle();
@@ -94,15 +122,12 @@ export class Race<C extends Connection> {
 
   readonly #abort = () => this.#end(this.#signal.reason);
 
-  #wants({ path }: Contender<C>): boolean {
-    return !this.#over.signal.aborted && RANKS[path] < this.#rank;
-  }
-
   async #run(contender: Contender<C>, signal: AbortSignal): Promise<void> {
     try {
       const connection = await contender.dial(signal);
       this.#running.delete(contender);
-      if (this.#wants(contender)) this.#take(connection, RANKS[contender.path]);
+      const late = signal.aborted || !this.wants(contender.path);
+      if (!late) this.#take(connection, contender.path);
       else connection.close();
     } catch (error) {
       this.#running.delete(contender);
@@ -111,20 +136,29 @@ export class Race<C extends Connection> {
     this.#settle();
   }
 
-  #take(connection: C, rank: number): void {
-    const first = this.#rank === Infinity;
-    this.#rank = rank;
+  #take(connection: C, path: Path): void {
+    const first = !this.won;
+    this.#rank = RANKS[path];
+    this.#best = { path, since: this.#clock.now() };
     for (const [other, controller] of this.#running) {
-      if (!this.#wants(other)) controller.abort(new Error("A better way was found"));
+      if (!this.wants(other.path)) controller.abort(new Error("A better way was found"));
     }
-    if (this.#reserve && !this.#wants(this.#reserve)) this.#dropReserve();
+    if (this.#reserve && !this.wants(this.#reserve.path)) this.#dropReserve();
     if (!first) return this.better.push(connection);
-    this.#cancelUpgrade = this.#clock.after(UPGRADE_MS, () => this.#end());
+    this.#cancelUpgrade = this.#clock.after(UPGRADE_MS, () => this.#giveUpTheRest());
     this.#winner.resolve(connection);
   }
 
+  #giveUpTheRest(): void {
+    for (const [contender, controller] of this.#running) {
+      if (!contender.patient) controller.abort(new Error("It took too long"));
+    }
+  }
+
   #settle(): void {
-    if ([...this.#running.keys()].some((each) => this.#wants(each))) return;
+    this.#changed?.resolve();
+    this.#changed = undefined;
+    if ([...this.#running.keys()].some(({ path }) => this.wants(path))) return;
     if (this.#reserve) this.#startReserve();
     else if (this.#complete || this.#rank === RANKS.lan) this.#end();
   }
@@ -149,6 +183,7 @@ export class Race<C extends Connection> {
     this.#cancelUpgrade();
     for (const controller of this.#running.values()) controller.abort(reason);
     this.better.close();
+    this.#changed?.resolve();
     this.#winner.reject(reason);
   }
 }

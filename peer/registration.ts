@@ -1,6 +1,7 @@
 /**
- * Being found by name: registers at a relay, stays registered however often the relay goes, and
- * opens our end of a circuit for everybody who asks for us. Sessions do not depend on it.
+ * Being found by name: registers at a relay, stays registered however often the relay goes, and for
+ * everybody who asks for us opens our end of a circuit, and of a straight way. Sessions do not
+ * depend on it.
  *
  *     trying ──registered──▶ held ──lost──▶ trying (with patience)
  *       │ refused at the first try            held ──replaced──▶ over
@@ -12,6 +13,7 @@ import type { Connection } from "../protocol/connection.ts";
 import { P2pError, UnreachableError } from "../protocol/errors.ts";
 import { CIRCUIT_WAIT_MS, DIAL_TIMEOUT_MS, TOKEN_LIFE_MS } from "../protocol/limits.ts";
 import type { KeyPair } from "../protocol/noise.ts";
+import type { Reach } from "../protocol/nat.ts";
 import type { PeerInfo } from "../protocol/rendezvous.ts";
 import { Backoff } from "./backoff.ts";
 import { dialCircuit } from "./carrier/circuit.ts";
@@ -23,6 +25,8 @@ import { formatRelay, formatRelayWithKey, type Relay } from "./relay_address.ts"
 import { RelayClient } from "./relay_client.ts";
 import { RelayRefusal } from "./relay_refusal.ts";
 import { shellWord } from "./shell_word.ts";
+import type { OpenStraight } from "./straight.ts";
+import { StraightTarget } from "./straight_target.ts";
 import type { Trust } from "./trust.ts";
 
 /** Circuits that wait for their other end at once: who asks for us cannot make us hold more. */
@@ -36,7 +40,9 @@ export interface RegistrationOptions {
   trust: Trust;
   /** Where we listen. */
   addresses: () => Address[];
-  /** Takes our end of a circuit, when the other is there. */
+  /** Opens ports to punch from. Default: nothing is punched. */
+  openStraight?: OpenStraight | undefined;
+  /** Takes our end of a circuit or a straight way, when the other is there. */
   take: (connection: Connection) => void;
   output: Pick<Output, "say" | "warn" | "event">;
   clock?: Clock | undefined;
@@ -63,6 +69,7 @@ export class Registration implements AsyncDisposable {
   /** The sort of trouble that was told last, until all is well again. */
   #told: string | undefined;
   #opening = 0;
+  #straight: StraightTarget | undefined;
   #introducedAt = -Infinity;
   #running: Promise<void> | undefined;
 
@@ -120,6 +127,7 @@ export class Registration implements AsyncDisposable {
   async #hold(): Promise<never> {
     const { relay, identity, trust, dial } = this.#options;
     const { signal } = this.#closing;
+    this.#straight = this.#newStraight();
     const client = await RelayClient.connect({
       relay,
       identity,
@@ -127,16 +135,21 @@ export class Registration implements AsyncDisposable {
       dial,
       signal,
       clock: this.#clock,
+    }).catch((error) => {
+      this.#straight?.close();
+      throw error;
     });
     try {
       await this.#register(client);
       this.#client = client;
       this.#backoff.succeeded();
       if (this.#name !== this.#given) await this.#changeName(client);
-      for await (const each of client.introductions) this.#meet(each, client.address);
+      this.#straight?.tell();
+      for await (const each of client.introductions) this.#introduced(each, client);
       throw await client.ended;
     } finally {
       this.#client = undefined;
+      this.#straight?.close();
       await client.leave();
     }
   }
@@ -156,8 +169,24 @@ export class Registration implements AsyncDisposable {
 
   async #register(client: RelayClient): Promise<void> {
     const name = this.#name;
-    await client.register(name, this.#candidates(client.address, await client.welcome));
+    await this.#tellRelay(client, name, this.#straight?.reach);
     this.#tellRegistered(name);
+  }
+
+  async #tellRelay(client: RelayClient, name: string, reach: Reach | undefined): Promise<void> {
+    await client.register(name, this.#candidates(client.address, await client.welcome), reach);
+    this.#straight?.told(reach);
+  }
+
+  #newStraight(): StraightTarget | undefined {
+    const { openStraight: open, relay, take } = this.#options;
+    if (!open) return undefined;
+    const register = async (reach: Reach) => {
+      const [client, name] = [this.#client, this.#given];
+      // Without a control session the next one tells it.
+      if (client && name !== undefined) await this.#tellRelay(client, name, reach);
+    };
+    return new StraightTarget({ open, relay: relay.address, clock: this.#clock, register, take });
   }
 
   /**
@@ -174,9 +203,14 @@ export class Registration implements AsyncDisposable {
     return [...new Set(addresses.map(formatAddress))];
   }
 
+  #introduced(info: PeerInfo, client: RelayClient): void {
+    this.#introducedAt = this.#clock.now();
+    this.#meet(info, client.address);
+    this.#straight?.answer(info, client);
+  }
+
   /** Opens our end of a circuit. Whoever asked needs it only if no other way is faster. */
   async #meet({ circuit: token }: PeerInfo, at: Address): Promise<void> {
-    this.#introducedAt = this.#clock.now();
     if (!token || this.#opening >= MAX_OPENING) return;
     this.#opening++;
     const given = new AbortController();

@@ -2,9 +2,10 @@
  * A control session with a relay: registers a name, asks for others, is told who asks for us.
  * protocol/README.md, section 10.
  */
-import { type Address, parseIpAddress } from "../protocol/address.ts";
+import { type Address, formatAddress, parseIpAddress } from "../protocol/address.ts";
 import { encodeText, equalBytes } from "../protocol/bytes.ts";
 import type { Clock } from "../protocol/clock.ts";
+import type { Connection } from "../protocol/connection.ts";
 import {
   IdentityError,
   type P2pError,
@@ -21,6 +22,7 @@ import {
   RELAY_DEAD_MS,
   RELAY_PING_MS,
 } from "../protocol/limits.ts";
+import type { Reach } from "../protocol/nat.ts";
 import type { KeyPair } from "../protocol/noise.ts";
 import { RELAY_PREFACE } from "../protocol/preface.ts";
 import {
@@ -31,7 +33,7 @@ import {
 } from "../protocol/rendezvous.ts";
 import { NOT_A_RELAY, type SecureConnection } from "../protocol/secure.ts";
 import { AsyncQueue } from "./async_queue.ts";
-import { dialRelay } from "./carrier/circuit.ts";
+import { dialRelayPort } from "./carrier/node_tcp.ts";
 import { systemClock } from "./clock.ts";
 import { type Dial, dialSecure, RELAY } from "./dial_secure.ts";
 import { formatRelay, type Relay } from "./relay_address.ts";
@@ -52,8 +54,19 @@ export interface RelayClientOptions {
   /** Ends the session, with a goodbye. */
   signal: AbortSignal;
   clock?: Clock | undefined;
-  /** How the relay is reached. Default: over TCP. */
+  /** How the relay is reached. Default: over TCP, from a port that others can be dialled from. */
   dial?: Dial | undefined;
+}
+
+/** Whom we ask for, and what they are told of us. */
+export interface Introduction {
+  target: string;
+  /** What we are called. */
+  username: string;
+  /** Where datagrams reach us. */
+  reach?: Reach | undefined;
+  /** Whether a circuit is wanted, too. */
+  circuit: boolean;
 }
 
 /** What was asked and is not answered yet. */
@@ -74,6 +87,8 @@ export class RelayClient implements AsyncDisposable {
   readonly ended: Promise<Error>;
   /** Where the relay was reached: a host name may stand for several machines. */
   readonly address: Address;
+  /** The local port of the connection, if others can be dialled from it. */
+  readonly localPort: number | undefined;
   readonly #secure: SecureConnection;
   readonly #clock: Clock;
   readonly #relay: string;
@@ -92,8 +107,13 @@ export class RelayClient implements AsyncDisposable {
   readonly #cancelWelcome: () => void;
   readonly #forgetSignal: () => void;
 
-  private constructor(secure: SecureConnection, options: RelayClientOptions) {
+  private constructor(
+    secure: SecureConnection,
+    localPort: number | undefined,
+    options: RelayClientOptions,
+  ) {
     this.#secure = secure;
+    this.localPort = localPort;
     this.#clock = options.clock ?? systemClock;
     this.#relay = formatRelay(options.relay);
     this.#password = options.relay.password;
@@ -116,11 +136,16 @@ export class RelayClient implements AsyncDisposable {
    * @throws {ProtocolError} if what answers is no relay
    */
   static async connect(options: RelayClientOptions): Promise<RelayClient> {
-    const { relay, trust, dial = dialRelay } = options;
+    const { relay, trust, dial = dialRelayPort } = options;
     const where = formatRelay(relay);
+    let localPort: number | undefined;
     const secure = await dialSecure(relay.address, {
       ...options,
-      dial,
+      dial: async (address, signal) => {
+        const connection = await dial(address, signal);
+        localPort = localPortOf(connection);
+        return connection;
+      },
       preface: RELAY_PREFACE,
       checkKey: (key) => checkRelayKey(relay, key, trust),
       callee: RELAY,
@@ -134,31 +159,39 @@ export class RelayClient implements AsyncDisposable {
       secure.close();
       throw error;
     }
-    return new RelayClient(secure, options);
+    return new RelayClient(secure, localPort, options);
   }
 
   /**
    * Takes a name, instead of the one before.
    * @param candidates IP addresses and ports at which we take connections, best first
+   * @param reach where datagrams reach us
    * @throws {RelayRefusal} if we may not have it; what was ours stays ours
    */
-  async register(username: string, candidates: readonly string[]): Promise<void> {
+  async register(username: string, candidates: readonly string[], reach?: Reach): Promise<void> {
     await this.#ask("register", username, {
       type: "Register",
       username,
       candidates: candidates.slice(0, MAX_CANDIDATES),
+      ...fieldsOf(reach),
     });
   }
 
   /**
    * Asks for somebody, who is told of it.
-   * @param username what we are called
    * @throws {UnreachableError} if nobody holds that name
    * @throws {RefusedError} if they are asked for by too many, or the relay does not want to
    */
-  async introduce(targetUsername: string, username: string): Promise<PeerInfo> {
-    const message = { targetUsername, username, candidates: [] };
-    return (await this.#ask("connect", targetUsername, { type: "Connect", ...message }))!;
+  async introduce({ target, username, reach, circuit }: Introduction): Promise<PeerInfo> {
+    const message = await this.#ask("connect", target, {
+      type: "Connect",
+      targetUsername: target,
+      username,
+      candidates: [],
+      ...fieldsOf(reach),
+      circuit: circuit ? undefined : false,
+    });
+    return message!;
   }
 
   /** Says goodbye: our name is free at once, and circuits that nobody used are dropped. */
@@ -338,6 +371,17 @@ export class RelayClient implements AsyncDisposable {
     this.introductions.close();
     this.#ended.resolve(error);
   }
+}
+
+/** The local port, where the connection was made so that it can be shared. */
+function localPortOf(connection: Connection): number | undefined {
+  return "localPort" in connection ? connection.localPort as number : undefined;
+}
+
+function fieldsOf(reach: Reach | undefined) {
+  if (reach?.mapping === undefined) return {};
+  const { udp, seen, mapping } = reach;
+  return { udp: udp.map(formatAddress), seen: seen.map(formatAddress), mapping };
 }
 
 /** A key that was given with the address is the one; else the one that was first seen there. */

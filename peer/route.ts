@@ -13,6 +13,14 @@ export interface Found {
   connection: SecureConnection;
   /** Ends by itself, or when the signal aborts. Whoever takes them attaches or closes them. */
   better: AsyncIterable<SecureConnection>;
+  /** Resolves with the reason when no straight way was found for bytes that go through a relay. */
+  relayedBecause?: Promise<string>;
+  /**
+   * Ends the search for better ones. Idempotent.
+   * @param lost why the last one was lost: a way that has swallowed everything is not taken again
+   *   at once
+   */
+  close(lost?: Error): void;
 }
 
 /** The peer of a session that goes on. */
@@ -64,7 +72,7 @@ export class AddressRoute implements Route {
     const checkKey = (key: Uint8Array) =>
       peer ? checkSame(peer, key) : trust.check(this.target, key);
     const options = { identity, clock, signal, checkKey };
-    return { connection: await dialSecure(this.#address, options), better: nothing() };
+    return { connection: await dialSecure(this.#address, options), better: nothing(), close: () => {} };
   }
 
   admit(name: string, key: Uint8Array): Promise<void> {

@@ -11,10 +11,11 @@
  *                                away ┴─────────────────────────────────────┘
  */
 import type { ByteStream, Connection, Path } from "../protocol/connection.ts";
-import { type P2pError, ProtocolError, UnreachableError } from "../protocol/errors.ts";
+import { type P2pError, ProtocolError, SilenceError, UnreachableError } from "../protocol/errors.ts";
 import {
   ACK_BYTES,
   ACK_DELAY_MS,
+  DEAD_AFTER_MS,
   FLUSH_TIMEOUT_MS,
   MAX_STREAMS,
   SESSION_HOLD_MS,
@@ -52,6 +53,8 @@ const BATCH_BYTES = 262_144;
  * costs little.
  */
 const MAX_KEPT_FRAMES = 65_536;
+/** Milliseconds without an acknowledgement after which a connection that is lost had swallowed all. */
+const STALLED_MS = DEAD_AFTER_MS / 2;
 
 export interface SessionOptions {
   role: "initiator" | "responder";
@@ -90,7 +93,7 @@ export class Session {
    */
   readonly greeted: Promise<void>;
   /** Told when the connection is lost: finds the session another one. For whoever dialled. */
-  onAway: (() => void) | undefined;
+  onAway: ((reason: Error | undefined) => void) | undefined;
   /**
    * Told of every change of state, after it; of a connection when the other side has greeted on it.
    * For whoever shows it.
@@ -119,6 +122,7 @@ export class Session {
   #remoteName = "";
   #path: Path = "direct";
   #remote = "";
+  #relayedBecause: string | undefined;
   #received = 0;
   #ackSent = 0;
   #bytesSinceAck = 0;
@@ -163,6 +167,17 @@ export class Session {
   /** The other end of the present connection, or of the last. */
   get remote(): string {
     return this.#remote;
+  }
+
+  /** Why there is no straight way, if that is known, and the bytes go through a relay. */
+  get relayedBecause(): string | undefined {
+    return this.#path === "relayed" ? this.#relayedBecause : undefined;
+  }
+
+  /** No straight way was found, for whoever shows it. */
+  staysRelayed(because: string): void {
+    this.#relayedBecause = because;
+    if (this.state === "connected" && this.#greetedIn) this.onState?.("connected", undefined);
   }
 
   /**
@@ -442,7 +457,13 @@ export class Session {
     this.#lost = reason;
     this.#cancelHold = this.#clock.after(SESSION_HOLD_MS, () => this.#giveUp());
     this.onState?.("away", reason);
-    this.onAway?.();
+    this.onAway?.(this.#isStalled ? new SilenceError(reason.message, { cause: reason }) : reason);
+  }
+
+  /** Whether what was sent has not arrived for long, though the other side may have been heard. */
+  get #isStalled(): boolean {
+    const since = this.#log.oldestSentAt;
+    return since !== undefined && this.#clock.now() - since >= STALLED_MS;
   }
 
   #giveUp(): void {

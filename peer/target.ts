@@ -2,10 +2,12 @@
 import { type Address, looksLikeAddress, parseAddress } from "../protocol/address.ts";
 import { UsageError } from "../protocol/errors.ts";
 import { checkName } from "../protocol/name.ts";
+import { systemClock } from "./clock.ts";
 import type { Host } from "./host.ts";
 import { NameRoute } from "./name_route.ts";
 import type { Relay } from "./relay_address.ts";
 import { AddressRoute, type Route } from "./route.ts";
+import { systemStraight } from "./straight.ts";
 
 export type Target =
   | { readonly address: Address }
@@ -51,7 +53,13 @@ function noRelay(name: string): UsageError {
 /** The way to a target. */
 export function routeTo(target: Target, host: Host): Route {
   if ("address" in target) return new AddressRoute(target.address, host);
-  const say = (line: string) => host.output.say(line);
-  const { identity, trust, name: ownName } = host;
-  return new NameRoute(target.name, { identity, trust, ownName, say, relay: target.relay });
+  const { identity, trust, name: ownName, output } = host;
+  return new NameRoute(target.name, {
+    identity,
+    trust,
+    ownName,
+    relay: target.relay,
+    say: (line) => output.say(line),
+    openStraight: systemStraight(systemClock),
+  });
 }

@@ -23,6 +23,8 @@ export class Whereabouts {
   #away = false;
   /** The path that was told last. */
   #path: Path | undefined;
+  /** Why there is no straight way, as it was told last. */
+  #relayedBecause: string | undefined;
 
   constructor(
     output: Output,
@@ -42,6 +44,7 @@ export class Whereabouts {
     this.#output.say(`Connected to ${peer} (${this.#way}, encrypted, key ${key})`);
     this.#output.event("connected", { peer, path, address, fingerprint: key });
     this.#path = path;
+    this.#tellRelayed();
   }
 
   /** Tells of a change of the session's state, once the peer has been told of. */
@@ -67,10 +70,23 @@ export class Whereabouts {
       this.#output.event("back", { peer, path });
     }
     this.#away = false;
-    if (path === this.#path) return;
+    if (path !== this.#path) {
+      this.#output.say(`The way to ${peer} is now ${this.#way}`);
+      this.#output.event("path", { peer, path });
+    }
     this.#path = path;
-    this.#output.say(`The way to ${peer} is now ${this.#way}`);
-    this.#output.event("path", { peer, path });
+    this.#tellRelayed();
+  }
+
+  /** Once, until there is another reason, or another way. */
+  #tellRelayed(): void {
+    const reason = this.#session.relayedBecause;
+    const before = this.#relayedBecause;
+    this.#relayedBecause = reason;
+    if (reason === undefined || reason === before) return;
+    const peer = this.#name();
+    this.#output.say(`No straight way to ${peer}: ${reason}. The relay passes on what it cannot read`);
+    this.#output.event("relayed", { peer, reason });
   }
 
   /** Address and path: "192.168.1.20:8080, lan", "through relay host.example:8080, relayed". */

@@ -48,6 +48,9 @@ export class UnreachableError extends P2pError {
   override readonly code = "unreachable";
 }
 
+/** Nothing has come for too long, though nothing has ended: what is sent may be lost on the way. */
+export class SilenceError extends UnreachableError {}
+
 /**
  * The other side sent something that the protocol does not allow, or that was altered on the way.
  */

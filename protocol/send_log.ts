@@ -65,6 +65,11 @@ export class SendLog {
     return this.#inFlight;
   }
 
+  /** When the oldest frame was sent that the other side has not acknowledged. */
+  get oldestSentAt(): number | undefined {
+    return this.#first < this.#cursor ? this.#entries[this.#first]!.sentAt : undefined;
+  }
+
   /** Numbers a new frame. It is due at once: call `next` to send it. */
   append(frame: LoggedFrame): void {
     this.#entries.push({ ...frame, sentAt: 0, ackedBytesThen: 0 });

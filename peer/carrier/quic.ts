@@ -57,7 +57,7 @@ function sameHost(one: string, other: string): boolean {
 
 export interface DialQuicOptions extends QuicPortOptions {
   /** How long a round trip takes, if that has been measured. */
-  roundTripMs?: number;
+  roundTripMs?: number | undefined;
 }
 
 /**

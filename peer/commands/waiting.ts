@@ -4,6 +4,7 @@
  */
 import type { P2pError } from "../../protocol/errors.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
+import { systemClock } from "../clock.ts";
 import type { Host } from "../host.ts";
 import { Listener } from "../listener.ts";
 import type { Output } from "../output.ts";
@@ -11,6 +12,7 @@ import { Receiving, type ReceivingOptions } from "../receiving.ts";
 import { Registration } from "../registration.ts";
 import type { Relay } from "../relay_address.ts";
 import { Room, type Visit } from "../room.ts";
+import { systemStraight } from "../straight.ts";
 import type { Screen } from "../terminal/screen.ts";
 
 export interface WaitingOptions extends ReceivingOptions {
@@ -81,6 +83,7 @@ export class Waiting implements AsyncDisposable {
       trust,
       output,
       needed: relayNeeded,
+      openStraight: systemStraight(systemClock),
       addresses: () => this.listener.addresses,
       take: (connection) => this.listener.take(connection),
     });

@@ -365,6 +365,8 @@ class GivenRoute implements Route {
     return Promise.resolve(this);
   }
 
+  close(): void {}
+
   admit(): Promise<void> {
     return Promise.resolve();
   }

@@ -14,6 +14,7 @@ import { readExactly } from "../conformance/connection.ts";
 import { FakeClock, settled } from "../fakes/clock.ts";
 import { connectionPair, type MemoryConnection } from "../fakes/connection_pair.ts";
 import { MemoryTrust } from "../fakes/memory_trust.ts";
+import { FakeOpening, reachAt } from "../fakes/fake_opening.ts";
 import { ScriptedRelay } from "../fakes/scripted_relay.ts";
 
 const alice = generateKeyPair();
@@ -41,10 +42,16 @@ class Rig implements AsyncDisposable {
   readonly listener = this.#listen(bob);
   readonly stranger = this.#listen(generateKeyPair());
   readonly route: NameRoute;
+  /** Ports to punch from, as they are opened: none, unless a test wants some. */
+  readonly openings: FakeOpening[] = [];
   /** Those who wait in silence, to be let through by a test. */
   readonly silent: MemoryConnection[] = [];
 
-  constructor() {
+  constructor({ straight = false } = {}) {
+    const open = () => {
+      this.openings.push(new FakeOpening());
+      return this.openings.at(-1)!;
+    };
     this.route = new NameRoute("bob", {
       relay: { ...this.relay.relay, key: this.relay.identity.publicKey },
       ownName: "alice",
@@ -54,6 +61,7 @@ class Rig implements AsyncDisposable {
       say: (line) => this.said.push(line),
       dialRelay: this.relay.dial,
       dialPeer: (address) => this.#dial(formatAddress(address)),
+      openStraight: straight ? open : undefined,
     });
   }
 
@@ -384,4 +392,116 @@ Deno.test("NameRoute: nobody waits for a better way for ever", async () => {
   await side.until("SessionFinished");
   assertEquals([rig.connections[0]!.closed, session.path], [true, "relayed"]);
   await rig.end(session, await rig.far());
+});
+
+/** What the relay tells of the peer's UDP port. */
+const PUNCHABLE = {
+  udp: ["192.168.2.10:9"],
+  seen: ["198.51.100.2:9"],
+  mapping: "independent",
+  secret: new Uint8Array(16).fill(3),
+  candidates: [],
+} as const;
+
+/** A session over a circuit, while a straight way is looked for. */
+async function meetByCircuit(rig: Rig, changes: Partial<PeerInfo> = {}) {
+  const dialling = rig.dial();
+  while (rig.openings.length === 0) await settled();
+  rig.openings[0]!.learn(reachAt(4000));
+  const introduced = rig.introduce({ ...PUNCHABLE, candidates: [], ...changes });
+  const joining = rig.join();
+  await rig.clock.advance(HEAD_START_MS);
+  await joining;
+  return { session: await dialling, far: await rig.far(), side: await introduced };
+}
+
+Deno.test("NameRoute: a way that was punched takes over from the circuit, and the relay is left", async () => {
+  await using rig = new Rig({ straight: true });
+  const { session, far, side } = await meetByCircuit(rig);
+  const [opening] = rig.openings;
+  assertEquals(opening!.asked?.peer.mapping, "independent");
+  const [near, end] = connectionPair();
+  rig.listener.take(end);
+  opening!.succeed(near);
+  await side.until("SessionFinished");
+  await settled();
+  assertEquals([session.state, near.closed, rig.openings.length], ["connected", false, 1]);
+  await rig.end(session, far);
+});
+
+Deno.test("NameRoute: what is punched proves the same key as any other way", async () => {
+  await using rig = new Rig({ straight: true });
+  const { session, far, side } = await meetByCircuit(rig);
+  const [near, end] = connectionPair();
+  rig.stranger.take(end);
+  rig.openings[0]!.succeed(near);
+  await settled();
+  assertEquals([near.closed, session.path], [true, "relayed"]);
+  // It is tried once more, from another port.
+  rig.openings[1]!.learn(reachAt(4001));
+  const asked = await side.until("Connect");
+  assertEquals([asked.circuit, asked.seen], [false, ["203.0.113.2:4001"]]);
+  await rig.end(session, far);
+});
+
+Deno.test("NameRoute: where no straight way can be it is told why, and the relay is left", async () => {
+  await using rig = new Rig({ straight: true });
+  const { session, far, side } = await meetByCircuit(rig, { mapping: "blocked" });
+  rig.openings[0]!.fail();
+  await side.until("SessionFinished");
+  await side.until("Goodbye");
+  await settled();
+  assertEquals(session.relayedBecause, "UDP is blocked on the other side");
+  for (let second = 0; second < 65; second++) await rig.clock.advance(1_000);
+  assertEquals([rig.openings.length, session.state], [1, "connected"]);
+  await rig.end(session, far);
+});
+
+Deno.test("NameRoute: where a straight way could be it is looked for again after a minute", async () => {
+  await using rig = new Rig({ straight: true });
+  const { session, far, side } = await meetByCircuit(rig);
+  for (let tries = 1;; tries++) {
+    rig.openings.at(-1)!.fail();
+    await settled();
+    if (tries === 3) break;
+    rig.openings.at(-1)!.learn(reachAt(4000 + tries));
+    await side.until("Connect");
+    await side.send({ type: "PeerInfo", ...infoOf(PUNCHABLE) });
+    await settled();
+  }
+  await side.until("SessionFinished");
+  assertEquals(session.relayedBecause, "no datagram came through");
+  await rig.clock.advance(60_000);
+  rig.openings.at(-1)!.learn(reachAt(4004));
+  const later = await rig.relay.welcomed();
+  assertEquals((await later.until("Connect")).circuit, false);
+  await later.send({ type: "PeerInfo", ...infoOf(PUNCHABLE) });
+  await settled();
+  const [near, end] = connectionPair();
+  rig.listener.take(end);
+  rig.openings.at(-1)!.succeed(near);
+  await later.until("SessionFinished");
+  assertEquals(session.relayedBecause, undefined);
+  await rig.end(session, far);
+});
+
+function infoOf(changes: Partial<PeerInfo>): PeerInfo {
+  return { peer: "203.0.113.7:1", username: "bob", key: bob.publicKey, initiator: true, ...changes };
+}
+
+Deno.test("NameRoute: a way that has just fallen silent is left alone while there is a circuit", async () => {
+  await using rig = new Rig();
+  const { session, far } = await rig.meetAt(HERE);
+  const away = Promise.withResolvers<void>();
+  session.onState = (state) => state === "away" && away.resolve();
+  await session.open("chat/1", "urgent").write(new Uint8Array(1));
+  rig.connections[0]!.stall();
+  await session.open("chat/1", "urgent").write(new Uint8Array(1));
+  await rig.clock.until(away.promise, 30_000, 100);
+  const introduced = rig.introduce();
+  const joined = rig.join();
+  await rig.clock.until(Promise.all([introduced, joined]), 2_000);
+  await settled();
+  assertEquals([session.path, rig.dialled], ["relayed", [HERE]]);
+  await rig.end(session, far);
 });

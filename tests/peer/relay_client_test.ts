@@ -114,8 +114,8 @@ Deno.test("RelayClient.register() and introduce() resolve with the answers, in t
   const { client, side } = await place.both();
   const candidates = Array.from({ length: 20 }, (_, index) => `192.0.2.1:${index + 1}`);
   const registered = client.register("anna", candidates);
-  const found = client.introduce("bob", "anna");
-  const missing = failing(client.introduce("carol", "anna"));
+  const found = client.introduce({ target: "bob", username: "anna", circuit: true });
+  const missing = failing(client.introduce({ target: "carol", username: "anna", circuit: true }));
   assertEquals((await side.until("Register")).candidates, candidates.slice(0, 16));
   const asked = await side.until("Connect");
   assertEquals([asked.targetUsername, asked.username], ["bob", "anna"]);
@@ -189,7 +189,7 @@ for (const [code, ends, lasts] of REFUSALS) {
 Deno.test("RelayClient: a target that is busy is a refusal", async () => {
   using place = new Place();
   const { client, side } = await place.both();
-  const asking = failing(client.introduce("bob", "anna"));
+  const asking = failing(client.introduce({ target: "bob", username: "anna", circuit: true }));
   await side.send({ type: "TargetBusy" });
   assertInstanceOf(await asking, RefusedError);
   await client.leave();
@@ -264,7 +264,7 @@ Deno.test("RelayClient takes no notice of messages that it does not know", async
 Deno.test("RelayClient says when the relay is lost, and fails what was asked", async () => {
   using place = new Place();
   const { client, side } = await place.both();
-  const asking = failing(client.introduce("bob", "anna"));
+  const asking = failing(client.introduce({ target: "bob", username: "anna", circuit: true }));
   await side.until("Connect");
   side.connection.close();
   const error = await asking;
@@ -276,7 +276,7 @@ Deno.test("RelayClient.leave() says that introductions are done with, and goodby
   for (const how of ["leave", "abort"]) {
     using place = new Place();
     const { client, side } = await place.both();
-    const asking = client.introduce("bob", "anna").catch((error) => error);
+    const asking = client.introduce({ target: "bob", username: "anna", circuit: true }).catch((error) => error);
     await side.until("Connect");
     const reason = new UnreachableError("enough");
     if (how === "abort") place.controller.abort(reason);

@@ -1,0 +1,26 @@
+/** Which of the addresses that a peer has told are worth a packet. */
+import { type Address, isDialable, isLoopback, parseIpAddress } from "../protocol/address.ts";
+import { MAX_CANDIDATES } from "../protocol/limits.ts";
+import type { Reach } from "../protocol/nat.ts";
+import type { PeerInfo } from "../protocol/rendezvous.ts";
+
+/**
+ * The addresses that can be reached from here, each once, at most 16. This machine's own are the
+ * peer's only where the peer is on this machine: when the relay is.
+ */
+export function usableCandidates(texts: readonly string[], relay: Address): Address[] {
+  const onThisMachine = isLoopback(relay.host);
+  return [...new Set(texts)].slice(0, MAX_CANDIDATES).flatMap((text) => {
+    const address = parseIpAddress(text);
+    return address && isDialable(address.host, onThisMachine) ? address : [];
+  });
+}
+
+/** What an introduction says of the peer's UDP socket, as far as it is of use here. */
+export function reachOf(info: PeerInfo, relay: Address): Reach {
+  return {
+    udp: usableCandidates(info.udp ?? [], relay),
+    seen: usableCandidates(info.seen ?? [], relay),
+    mapping: info.mapping,
+  };
+}

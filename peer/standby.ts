@@ -1,0 +1,102 @@
+/**
+ * A port that is kept ready for the next peer who asks for us: the relay is told of it before
+ * anybody asks, so that both sides can begin at once. Each is used once; then comes a fresh one.
+ */
+import type { Clock } from "../protocol/clock.ts";
+import type { Address } from "../protocol/address.ts";
+import { P2pError } from "../protocol/errors.ts";
+import type { Reach } from "../protocol/nat.ts";
+import type { Opening, OpenStraight } from "./straight.ts";
+
+/** Milliseconds from one port to the next: who asks again and again gets no more of us. */
+const FRESH_PORT_MS = 1_000;
+
+export interface StandbyOptions {
+  open: OpenStraight;
+  clock: Clock;
+  /** Tells the relay; rejects if that has not come to know it. */
+  register: (reach: Reach) => Promise<void>;
+}
+
+export class Standby {
+  readonly #options: StandbyOptions;
+  readonly #relay: Address;
+  #opening: Opening | undefined;
+  /** The port that the relay has been told of. */
+  #told: Opening | undefined;
+  #openedAt = -Infinity;
+  #closed = false;
+  #cancelNext = () => {};
+
+  /** @param relay where to ask how a port is seen */
+  constructor(relay: Address, options: StandbyOptions) {
+    this.#relay = relay;
+    this.#options = options;
+    this.#next();
+  }
+
+  /** What is known by now of the port. */
+  get reach(): Reach | undefined {
+    return this.#opening?.reach;
+  }
+
+  /** The relay knows the port that there is. */
+  told(reach: Reach | undefined): void {
+    const current = this.#opening;
+    if (reach?.mapping !== undefined && current?.reach === reach) this.#told = current;
+  }
+
+  /** Has the relay told, if there is something that it does not know. */
+  async tell(): Promise<void> {
+    const opening = this.#opening;
+    if (this.#closed || opening?.reach.mapping === undefined || this.#told === opening) return;
+    try {
+      await this.#options.register(opening.reach);
+    } catch (error) {
+      // The next control session tells it.
+      if (!(error instanceof P2pError)) throw error;
+    }
+  }
+
+  /** The port that the relay has told a peer of, which is the caller's from now on. */
+  use(): Opening | undefined {
+    const told = this.#told;
+    if (!told) return undefined;
+    told.onChanged = undefined;
+    this.#told = this.#opening = undefined;
+    this.#next();
+    return told;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#cancelNext();
+    this.#opening?.close();
+  }
+
+  /** Opens the next one, though not too soon after the one before. */
+  #next(): void {
+    const { clock } = this.#options;
+    const wait = Math.max(0, this.#openedAt + FRESH_PORT_MS - clock.now());
+    if (wait === 0) this.#open();
+    else this.#cancelNext = clock.after(wait, () => this.#open());
+  }
+
+  async #open(): Promise<void> {
+    const { open, clock } = this.#options;
+    this.#openedAt = clock.now();
+    const opening = open(this.#relay);
+    this.#opening = opening;
+    opening.onChanged = () => this.#replace(opening);
+    await opening.known;
+    if (this.#opening === opening) await this.tell();
+  }
+
+  /** The network has changed. */
+  #replace(opening: Opening): void {
+    if (this.#opening !== opening) return;
+    opening.close();
+    this.#told = this.#opening = undefined;
+    this.#next();
+  }
+}

@@ -1,0 +1,97 @@
+/** Straight ways to those who ask for us at a relay: what the relay is told of, and each try. */
+import { type Address, parseIpAddress } from "../protocol/address.ts";
+import type { Clock } from "../protocol/clock.ts";
+import type { Connection } from "../protocol/connection.ts";
+import { P2pError, UnreachableError } from "../protocol/errors.ts";
+import type { PunchPlan, Reach } from "../protocol/nat.ts";
+import type { PeerInfo } from "../protocol/rendezvous.ts";
+import { reachOf } from "./candidates.ts";
+import type { RelayClient } from "./relay_client.ts";
+import { Standby } from "./standby.ts";
+import type { Opening, OpenStraight, StraightOptions } from "./straight.ts";
+
+/** Tries at once. */
+const MAX_TRIES = 8;
+/** Of those, the ones that need many sockets. */
+const MAX_SPREAD = 1;
+/** Milliseconds after which a try is given up, whatever it waits for. */
+const TRY_MS = 35_000;
+
+export interface StraightTargetOptions {
+  open: OpenStraight;
+  relay: Address;
+  clock: Clock;
+  /** Tells the relay of a port; rejects if that has not come to know it. */
+  register: (reach: Reach) => Promise<void>;
+  /** Takes a connection that came of it. */
+  take: (connection: Connection) => void;
+}
+
+export class StraightTarget {
+  readonly #options: StraightTargetOptions;
+  readonly #standby: Standby;
+  /** The plans of the tries under way. */
+  readonly #plans = new Set<PunchPlan>();
+  readonly #closing = new AbortController();
+
+  constructor(options: StraightTargetOptions) {
+    this.#options = options;
+    this.#standby = new Standby(options.relay, options);
+  }
+
+  /** What the relay may be told of the port that stands by. */
+  get reach(): Reach | undefined {
+    return this.#standby.reach;
+  }
+
+  /** The relay has been told this. */
+  told(reach: Reach | undefined): void {
+    this.#standby.told(reach);
+  }
+
+  /** Has the relay told what it does not know yet. */
+  tell(): Promise<void> {
+    return this.#standby.tell();
+  }
+
+  /** Looks for a way to who asks for us, from the port that the relay has told them. */
+  async answer(info: PeerInfo, client: RelayClient): Promise<void> {
+    const peer = reachOf(info, client.address);
+    if (!info.secret || peer.mapping === undefined) return;
+    const opening = this.#standby.use();
+    if (!opening) return;
+    const plan = opening.plan(peer);
+    if (!this.#hasRoom(plan)) return opening.close();
+    const remote = parseIpAddress(info.peer);
+    const { localPort } = client;
+    const tcp = remote && localPort !== undefined ? { localPort, remote } : undefined;
+    this.#plans.add(plan);
+    await this.#try(opening, { role: "target", secret: info.secret, peer, tcp });
+    this.#plans.delete(plan);
+  }
+
+  /** Ends all tries. */
+  close(): void {
+    this.#standby.close();
+    this.#closing.abort(new UnreachableError("The relay is not asked any more"));
+  }
+
+  #hasRoom({ udp }: PunchPlan): boolean {
+    const spreading = [...this.#plans].filter((each) => each.udp === "spread").length;
+    return this.#plans.size < MAX_TRIES && (udp !== "spread" || spreading < MAX_SPREAD);
+  }
+
+  /** Who asked says what became of it. */
+  async #try(opening: Opening, options: Omit<StraightOptions, "signal">): Promise<void> {
+    const late = new AbortController();
+    const cancel = this.#options.clock.after(TRY_MS, () => late.abort(new UnreachableError("Late")));
+    try {
+      const signal = AbortSignal.any([this.#closing.signal, late.signal]);
+      this.#options.take(await opening.connect({ ...options, signal }));
+    } catch (error) {
+      if (!(error instanceof P2pError)) throw error;
+    } finally {
+      cancel();
+    }
+  }
+}
