@@ -72,7 +72,11 @@ export class AddressRoute implements Route {
     const checkKey = (key: Uint8Array) =>
       peer ? checkSame(peer, key) : trust.check(this.target, key);
     const options = { identity, clock, signal, checkKey };
-    return { connection: await dialSecure(this.#address, options), better: nothing(), close: () => {} };
+    return {
+      connection: await dialSecure(this.#address, options),
+      better: nothing(),
+      close: () => {},
+    };
   }
 
   admit(name: string, key: Uint8Array): Promise<void> {

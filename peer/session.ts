@@ -11,7 +11,12 @@
  *                                away ┴─────────────────────────────────────┘
  */
 import type { ByteStream, Connection, Path } from "../protocol/connection.ts";
-import { type P2pError, ProtocolError, SilenceError, UnreachableError } from "../protocol/errors.ts";
+import {
+  type P2pError,
+  ProtocolError,
+  SilenceError,
+  UnreachableError,
+} from "../protocol/errors.ts";
 import {
   ACK_BYTES,
   ACK_DELAY_MS,

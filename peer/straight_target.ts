@@ -84,7 +84,10 @@ export class StraightTarget {
   /** Who asked says what became of it. */
   async #try(opening: Opening, options: Omit<StraightOptions, "signal">): Promise<void> {
     const late = new AbortController();
-    const cancel = this.#options.clock.after(TRY_MS, () => late.abort(new UnreachableError("Late")));
+    const cancel = this.#options.clock.after(
+      TRY_MS,
+      () => late.abort(new UnreachableError("Late")),
+    );
     try {
       const signal = AbortSignal.any([this.#closing.signal, late.signal]);
       this.#options.take(await opening.connect({ ...options, signal }));

@@ -395,20 +395,20 @@ Deno.test("NameRoute: nobody waits for a better way for ever", async () => {
 });
 
 /** What the relay tells of the peer's UDP port. */
-const PUNCHABLE = {
+const PUNCHABLE: Partial<PeerInfo> = {
   udp: ["192.168.2.10:9"],
   seen: ["198.51.100.2:9"],
   mapping: "independent",
   secret: new Uint8Array(16).fill(3),
   candidates: [],
-} as const;
+};
 
 /** A session over a circuit, while a straight way is looked for. */
 async function meetByCircuit(rig: Rig, changes: Partial<PeerInfo> = {}) {
   const dialling = rig.dial();
   while (rig.openings.length === 0) await settled();
   rig.openings[0]!.learn(reachAt(4000));
-  const introduced = rig.introduce({ ...PUNCHABLE, candidates: [], ...changes });
+  const introduced = rig.introduce({ ...PUNCHABLE, ...changes });
   const joining = rig.join();
   await rig.clock.advance(HEAD_START_MS);
   await joining;
@@ -486,7 +486,13 @@ Deno.test("NameRoute: where a straight way could be it is looked for again after
 });
 
 function infoOf(changes: Partial<PeerInfo>): PeerInfo {
-  return { peer: "203.0.113.7:1", username: "bob", key: bob.publicKey, initiator: true, ...changes };
+  return {
+    peer: "203.0.113.7:1",
+    username: "bob",
+    key: bob.publicKey,
+    initiator: true,
+    ...changes,
+  };
 }
 
 Deno.test("NameRoute: a way that has just fallen silent is left alone while there is a circuit", async () => {

@@ -276,7 +276,9 @@ Deno.test("RelayClient.leave() says that introductions are done with, and goodby
   for (const how of ["leave", "abort"]) {
     using place = new Place();
     const { client, side } = await place.both();
-    const asking = client.introduce({ target: "bob", username: "anna", circuit: true }).catch((error) => error);
+    const asking = client.introduce({ target: "bob", username: "anna", circuit: true }).catch((
+      error,
+    ) => error);
     await side.until("Connect");
     const reason = new UnreachableError("enough");
     if (how === "abort") place.controller.abort(reason);

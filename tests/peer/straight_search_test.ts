@@ -164,7 +164,10 @@ Deno.test("StraightSearch: nothing is tried any more when a better way was found
   await using rig = new Rig();
   const [running] = await rig.begin();
   const [near] = connectionPair();
-  rig.race.add({ path: "lan", dial: () => Promise.resolve(near as Connection as SecureConnection) });
+  rig.race.add({
+    path: "lan",
+    dial: () => Promise.resolve(near as Connection as SecureConnection),
+  });
   assertEquals(await running, undefined);
   assertEquals([rig.openings.length, rig.introduced], [1, []]);
 });
