@@ -35,6 +35,8 @@ async function run(invocation: Invocation, environment: Environment): Promise<vo
       const { relay } = await import("./relay/command.ts");
       return await relay(await relayHost(environment, invocation.flags), invocation.flags);
     }
+    case "doctor":
+      return await (await import("./peer/commands/doctor.ts")).doctor(environment, invocation);
     case "forget":
       return await (await import("./peer/commands/forget.ts"))
         .forget(environment, invocation.operands[0]!);

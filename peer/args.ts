@@ -118,6 +118,16 @@ export const COMMANDS = {
     },
     operands: NO_OPERANDS,
   },
+  doctor: {
+    flags: {
+      relay: TEXT,
+      stun: { kind: "strings" },
+      "password-file": TEXT,
+      json: SWITCH,
+      quiet: SWITCH,
+    },
+    operands: NO_OPERANDS,
+  },
   forget: {
     flags: { json: SWITCH, quiet: SWITCH },
     operands: { name: "NAME", min: 1, max: 1 },

@@ -91,6 +91,15 @@ export class Output {
     this.#print(`${name}: ${escapeText(text)}`, this.chatStream);
   }
 
+  /**
+   * What a command was run for, on standard output; with `--json` events have that, and this goes
+   * where all else goes. Each argument is one line.
+   */
+  report(...lines: string[]): void {
+    if (this.json) return this.say(...lines);
+    for (const line of lines) this.#print(escapeText(line), "stdout");
+  }
+
   /** Text of our own on standard output, as it is: help, the version. */
   write(text: string): void {
     this.#sinks.stdout.write(text);

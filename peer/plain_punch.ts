@@ -11,7 +11,13 @@
  * Who visits somebody is `asking` in between, until the relay has introduced them; what ends that,
  * the punching or the talk ends all.
  */
-import { type Address, formatAddress, parseIpAddress } from "../protocol/address.ts";
+import {
+  type Address,
+  formatAddress,
+  isDialable,
+  isLoopback,
+  parseIpAddress,
+} from "../protocol/address.ts";
 import { encodeText } from "../protocol/bytes.ts";
 import { type Clock, sleep } from "../protocol/clock.ts";
 import { P2pError, ProtocolError, RefusedError, UnreachableError } from "../protocol/errors.ts";
@@ -262,7 +268,9 @@ export class PlainPunch {
   #introduced(info: PeerInfo): void {
     const { to } = this.#options;
     const told = parseIpAddress(info.peer);
-    if (this.#state === "talking" || !told || !isUnicast(told.host)) return;
+    // No relay makes us write to a network, or to ourselves.
+    const dialable = told && isDialable(told.host, isLoopback(this.#options.relay.host));
+    if (this.#state === "talking" || !dialable) return;
     if (to === undefined ? !this.#registered : info.username.normalize() !== to) return;
     if (this.#partner && sameAddress(this.#partner.told, told)) return;
     this.#punch(checkName(info.username).name ?? formatAddress(told), told);
@@ -424,11 +432,6 @@ function decode(bytes: Uint8Array): RendezvousMessage | undefined {
 
 function sameAddress(one: Address, other: Address): boolean {
   return one.host === other.host && one.port === other.port;
-}
-
-/** Neither any address, nor one for many: no relay makes us flood a network. */
-function isUnicast(ip: string): boolean {
-  return !/^(0\.|22[4-9]\.|2[3-5]\d\.|::$|ff)/i.test(ip);
 }
 
 function* forever(ms: number): Generator<number> {

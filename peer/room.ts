@@ -2,6 +2,7 @@
  * The people who are here: sessions with their chat, what they say and send, and what is said to
  * them. `listen` and `connect` both hold a room; once connected they are equal.
  */
+import { equalBytes } from "../protocol/bytes.ts";
 import { CHAT_KIND } from "../protocol/chat.ts";
 import { type ByteStream, ResetCode } from "../protocol/connection.ts";
 import { P2pError, ProtocolError, StreamResetError } from "../protocol/errors.ts";
@@ -25,6 +26,8 @@ const WORDS: WhereaboutsWords = {
 export interface Peer {
   name: string;
   session: Session;
+  /** Whether it was us who dialled. */
+  readonly dialled: boolean;
   /** Undefined for somebody who came only to send files. */
   chat: Chat | undefined;
   /** Tells of its connection. */
@@ -74,9 +77,16 @@ export class Room {
     return [...this.#peers].filter((peer) => peer.here);
   }
 
-  /** Those who take part in the chat, and not only send files. */
+  /**
+   * Those who take part in the chat, and not only send files. Somebody who visits us while we visit
+   * them, as two do who ask for each other at once, is one of them and not two.
+   */
   get chatting(): Peer[] {
-    return this.peers.filter((peer) => peer.chat);
+    const chatting = this.peers.filter((peer) => peer.chat);
+    const visited = chatting.filter(({ dialled }) => dialled);
+    return chatting.filter((peer) =>
+      peer.dialled || !visited.some((other) => isSamePerson(peer, other))
+    );
   }
 
   /**
@@ -88,6 +98,7 @@ export class Room {
     const peer: Peer = {
       name: session.remoteName,
       session,
+      dialled,
       chat: undefined,
       whereabouts: new Whereabouts(this.#host.output, session, {
         words: WORDS,
@@ -115,14 +126,14 @@ export class Room {
   /** Says a line to everybody who chats. */
   async say(text: string): Promise<void> {
     if (this.chatting.length === 0) this.#host.output.say("Nobody is here yet to read that.");
-    await this.#tellAll((chat) => chat.say(text));
+    await this.#tell(this.chatting, (chat) => chat.say(text));
   }
 
   /** Takes another name, and tells everybody. */
   async rename(name: string): Promise<void> {
     this.#host.name = name;
     this.onRenamed?.(name);
-    await this.#tellAll((chat) => chat.rename(name));
+    await this.#tell(this.peers, (chat) => chat.rename(name));
   }
 
   /** Keeps account of a transfer that we began. */
@@ -138,7 +149,7 @@ export class Room {
   /** Resolves when no transfer is under way, and all that was said is acknowledged. */
   async settle(): Promise<void> {
     while (this.#transfers.size > 0) await Promise.allSettled(this.#transfers);
-    await this.#tellAll((chat) => chat.finish());
+    await this.#tell(this.peers, (chat) => chat.finish());
   }
 
   /** Resolves when nobody is here. */
@@ -158,8 +169,8 @@ export class Room {
     this.#waitForNobody.clear();
   }
 
-  async #tellAll(tell: (chat: Chat) => Promise<void>): Promise<void> {
-    await Promise.all(this.peers.map(async ({ chat }) => {
+  async #tell(peers: readonly Peer[], tell: (chat: Chat) => Promise<void>): Promise<void> {
+    await Promise.all(peers.map(async ({ chat }) => {
       try {
         if (chat) await tell(chat);
       } catch (error) {
@@ -233,4 +244,8 @@ export class Room {
     else if (!end.error && !end.byUs) output.say(`${peer.name} has left`);
     output.event("disconnected", { peer: peer.name });
   }
+}
+
+function isSamePerson(one: Peer, other: Peer): boolean {
+  return one.name === other.name && equalBytes(one.session.remoteKey, other.session.remoteKey);
 }

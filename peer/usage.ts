@@ -21,6 +21,7 @@ Usage: p2p                  ask for an address to connect to, or listen
                             be found by name, through NATs, and find others
        p2p relay            be where peers meet by name, and relay for those
                             that cannot reach each other
+       p2p doctor           tell what this machine's network lets through
        p2p forget NAME      drop a peer's known key, if it changed for a reason
 
 p2p COMMAND --help tells all about a command. p2p --version prints the version.
@@ -50,8 +51,8 @@ Environment:
   XDG_CONFIG_HOME     the folder in which p2p/ keeps your key and known peers
   NO_COLOR            if it is set, nothing is coloured
 
-Standard output carries chat lines, or with --json one event a line; all else
-goes to standard error.
+Standard output carries chat lines and what doctor found, or with --json one
+event a line; all else goes to standard error.
 
 Examples:
   Alice waits for others, on port 8080:
@@ -285,6 +286,33 @@ Examples:
     p2p relay --port 443 --password-file secret --circuit-rate 2M
 `;
 
+const DOCTOR = `\
+Tell what this machine's network lets through: its addresses, whether and how
+fast the relay is reached over TCP and UDP, what kind of NAT is in between, and
+what to expect with each kind of peer.
+
+Usage: p2p doctor [--relay ADDRESS] [--stun ADDRESS]... [FLAGS]
+
+  --relay ADDRESS  relay to ask: host:port, or host:port#KEY as p2p relay prints
+                   it (default: P2P_RELAY)
+  --stun ADDRESS   STUN server to ask besides, or instead; may be repeated. How
+                   a NAT maps takes a relay, or two servers (default port: 3478)
+  --password-file FILE
+                   file with the relay's password (default: P2P_RELAY_PASSWORD)
+  --json           print an event on standard output, one JSON object
+  --quiet          say nothing but the report, warnings and errors
+  --help           print this
+
+It ends with 4 if nothing can be reached, and with 3 or 5 if the relay is
+reached, but does not want us, or has another key.
+
+Examples:
+  What to expect with a relay:
+    p2p doctor --relay host.example:8080
+  Without one, for a script:
+    p2p doctor --stun stun.example --stun stun2.example:3479 --json
+`;
+
 const FORGET = `\
 Drop the key that is known for a peer. When you next meet, its key is kept anew:
 do this only if you know why the key changed.
@@ -310,5 +338,6 @@ const TEXTS: Readonly<Record<CommandName, string>> = {
   send: SEND,
   punch: PUNCH,
   relay: RELAY,
+  doctor: DOCTOR,
   forget: FORGET,
 };

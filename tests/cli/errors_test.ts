@@ -62,6 +62,10 @@ const USAGE: [words: string[], message: string, hint: string][] = [
   [["punch", "--relay", "r", "--to", "1.2.3.4:80"], 'Nobody is called "1.2.3.4:80"', "at the"],
   [["punch", "--relay", "r", "--to", "anna", "--name", "anna"], "Nobody else to reach", "--to"],
   [["punch", "--relay", "r", "--name", "a\u202eb"], "Name not usable", "Take another"],
+  [["doctor", "host.example"], 'Word not understood: "host.example"', "p2p doctor --help"],
+  [["doctor", "--stun", "1.2.3.4:0"], "no port from 1 to 65535", "1.2.3.4:8080"],
+  [["doctor", "--relay", "http://x/"], "Address not understood", "host.example:8080"],
+  [["doctor", "--password-file", "f"], "Password not used: there is no relay", "--relay"],
   [["forget"], "NAME missing", "p2p forget NAME"],
   [["listen", "--host", "203.0.113.7", "--port", "0"], "Could not listen on 203.0.113.7", "--host"],
   [[], "Nothing to do: no command was named", "p2p --help"],
@@ -76,7 +80,7 @@ for (const [words, message, hint] of USAGE) {
 Deno.test("--help and --version print on standard output and end with 0", async () => {
   const help = await Program.run(["--help"]);
   assertEquals([help.code, help.stdout, help.stderr], [0, usage(), ""]);
-  for (const command of ["listen", "connect", "send", "punch", "forget"] as const) {
+  for (const command of ["listen", "connect", "send", "punch", "doctor", "forget"] as const) {
     const { code, stdout, stderr } = await Program.run([command, "--help"]);
     assertEquals([code, stdout, stderr], [0, usage(command), ""]);
   }

@@ -78,6 +78,25 @@ Deno.test("punch --to lets in who asks meanwhile, and stays until they have left
   assertEquals((await anna.finished()).code, 0);
 });
 
+Deno.test("punch --to says a line once to somebody who has come, too, while it came to them", async () => {
+  using folder = new TemporaryFolder();
+  const config = folder.folder("bob");
+  await using relay = await Program.relay();
+  await using bob = await punch(relay.address, "bob", [], { config });
+  await using anna = await punch(relay.address, "anna", ["--to", "bob"]);
+  await Promise.all([anna.until("connected"), bob.until("connected")]);
+  const words = ["connect", "anna", "--relay", relay.address, "--name", "bob", "--json"];
+  await using again = Program.start(words, { config });
+  await Promise.all([anna.until("connected"), again.until("connected")]);
+  await anna.write("once\n");
+  assertEquals((await bob.until("message")).text, "once");
+  // What is said there is heard all the same, and had the line come, it had come before this.
+  await again.write("heard?\n/quit\n");
+  assertEquals((await anna.until("message")).text, "heard?");
+  await again.finished();
+  assert(!again.events.some(({ event }) => event === "message"));
+});
+
 Deno.test("punch --to --once ends with its visit, whoever else is there", async () => {
   await using relay = await Program.relay();
   await using bob = await punch(relay.address, "bob");

@@ -246,7 +246,16 @@ Deno.test("PlainPunch hears nobody but the relay and the peer", async () => {
 
 Deno.test("PlainPunch punches nowhere that no single peer can be", async () => {
   const rig = Rig.idle();
-  for (const peer of ["224.0.0.1:9", "255.255.255.255:9", "0.0.0.0:9", "[ff02::1]:9", "[::]:9"]) {
+  for (
+    const peer of [
+      "224.0.0.1:9",
+      "255.255.255.255:9",
+      "0.0.0.0:9",
+      "[ff02::1]:9",
+      "[::]:9",
+      "127.0.0.1:9",
+    ]
+  ) {
     rig.hears(RELAY, meets(peer, "anna"));
   }
   assertEquals(rig.take(), { sent: [], told: [] });
