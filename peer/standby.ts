@@ -8,7 +8,10 @@ import { P2pError } from "../protocol/errors.ts";
 import type { Reach } from "../protocol/nat.ts";
 import type { Opening, OpenStraight } from "./straight.ts";
 
-/** Milliseconds from one port to the next: who asks again and again gets no more of us. */
+/**
+ * Milliseconds from the use of one port to the next: who asks again and again gets no more of us,
+ * and what STUN is asked takes no port of a NAT that counts while others are counted on.
+ */
 const FRESH_PORT_MS = 1_000;
 
 export interface StandbyOptions {
@@ -24,7 +27,6 @@ export class Standby {
   #opening: Opening | undefined;
   /** The port that the relay has been told of. */
   #told: Opening | undefined;
-  #openedAt = -Infinity;
   #closed = false;
   #cancelNext = () => {};
 
@@ -32,7 +34,7 @@ export class Standby {
   constructor(relay: Address, options: StandbyOptions) {
     this.#relay = relay;
     this.#options = options;
-    this.#next();
+    this.#open();
   }
 
   /** What is known by now of the port. */
@@ -74,18 +76,12 @@ export class Standby {
     this.#opening?.close();
   }
 
-  /** Opens the next one, though not too soon after the one before. */
   #next(): void {
-    const { clock } = this.#options;
-    const wait = Math.max(0, this.#openedAt + FRESH_PORT_MS - clock.now());
-    if (wait === 0) this.#open();
-    else this.#cancelNext = clock.after(wait, () => this.#open());
+    this.#cancelNext = this.#options.clock.after(FRESH_PORT_MS, () => this.#open());
   }
 
   async #open(): Promise<void> {
-    const { open, clock } = this.#options;
-    this.#openedAt = clock.now();
-    const opening = open(this.#relay);
+    const opening = this.#options.open(this.#relay);
     this.#opening = opening;
     opening.onChanged = () => this.#replace(opening);
     await opening.known;
