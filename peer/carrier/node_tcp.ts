@@ -16,7 +16,7 @@ import { PUNCHED, RELAY, undialled } from "./tcp.ts";
 
 /** Milliseconds for one of a host name's addresses, where others are left. */
 const ONE_ADDRESS_MS = 3_000;
-/** Milliseconds between two tries of a simultaneous open, and for all of them. */
+/** Milliseconds between two tries of a simultaneous open, on average, and for all of them. */
 const TRY_EVERY_MS = 100;
 const TRY_FOR_MS = 4_000;
 
@@ -63,9 +63,10 @@ export async function openSimultaneously(options: SimultaneousOptions): Promise<
         const socket = await connectFrom(localPort, remote, either);
         return new NodeTcpConnection(socket, () => punchedPath(remote));
       } catch (cause) {
-        // Refused: the other side may only just begin.
         if (either.aborted) throw cause;
-        await sleep(clock, TRY_EVERY_MS, either);
+        // Refused: the other side was not trying just then. By chance, lest both go on missing
+        // each other, always by the same.
+        await sleep(clock, TRY_EVERY_MS * (0.5 + Math.random()), either);
       }
     }
   } catch (cause) {

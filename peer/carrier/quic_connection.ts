@@ -12,7 +12,7 @@ import { closedError } from "./tcp.ts";
  * Milliseconds that the other side has to take what was written before `close`: the end of a QUIC
  * connection drops what is still under way, and what has arrived and was not read.
  */
-const LINGER_MS = 500;
+const LINGER_MS = 1_000;
 /** Bytes that are taken, and dropped, from a side that still writes meanwhile. */
 const DRAIN_BYTES = 65_536;
 

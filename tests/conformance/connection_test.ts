@@ -13,6 +13,7 @@ import { CIRCUIT_ANSWER, circuitPreface } from "../../protocol/preface.ts";
 import { join } from "../../relay/copy.ts";
 import { Turns } from "../../relay/turns.ts";
 import { connectionPair, seededRandom } from "../fakes/connection_pair.ts";
+import { freeUdpPort } from "../fakes/udp_proxy.ts";
 import { readExactly, testConnections } from "./connection.ts";
 
 const LARGEST = 1_048_576;
@@ -58,16 +59,10 @@ async function quicPair(hostname: string): Promise<[Connection, Connection]> {
   return await Promise.all([dial(), accept()]);
 }
 
-function freeUdpPort(hostname: string): number {
-  const socket = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
-  socket.close();
-  return (socket.addr as Deno.NetAddr).port;
-}
-
 /** No side waits long for the other after it has closed. */
 const impatientClock: Clock = {
   now: systemClock.now,
-  after: (ms, event) => systemClock.after(ms === 500 ? 20 : ms, event),
+  after: (ms, event) => systemClock.after(ms === 1_000 ? 20 : ms, event),
 };
 
 function noIpv6(): string | undefined {
