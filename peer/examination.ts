@@ -3,13 +3,14 @@ import { type Address, formatAddress } from "../protocol/address.ts";
 import type { Clock } from "../protocol/clock.ts";
 import { P2pError } from "../protocol/errors.ts";
 import { mayBeSequential, type Sighting } from "../protocol/nat.ts";
+import { resolveHost } from "./carrier/resolve.ts";
 import { dialTcp, RELAY } from "./carrier/tcp.ts";
 import type { Filtering, Findings, OwnAddress, Reached, StunFinding } from "./diagnosis.ts";
 import type { Identity } from "./identity.ts";
 import { lowerFirst } from "./lower_first.ts";
+import { NO_SUCH_HOST } from "./network_error.ts";
 import { formatRelay, type Relay } from "./relay_address.ts";
 import { RelayClient } from "./relay_client.ts";
-import { resolve } from "./resolve.ts";
 import { type StunReply, StunSocket } from "./stun_socket.ts";
 import type { Trust } from "./trust.ts";
 
@@ -95,12 +96,8 @@ async function askServers(
 
 async function findServer(address: Address): Promise<Server | StunFinding> {
   const name = formatAddress(address);
-  try {
-    return { name, address: await resolve(address, name) };
-  } catch (error) {
-    if (!(error instanceof P2pError)) throw error;
-    return { server: name, error: whyNot(error) };
-  }
+  const found = await resolveHost(address, { preferIpv4: true });
+  return found ? { name, address: found } : { server: name, error: NO_SUCH_HOST };
 }
 
 interface Answered {
@@ -146,7 +143,7 @@ async function sightFrom(socket: StunSocket, ports: readonly Address[]): Promise
     const reply = await socket.ask(port);
     if (reply) seen.push(reply.seen);
   }
-  return { local: { host: "0.0.0.0", port: socket.port }, seen };
+  return { local: socket.local, seen };
 }
 
 /** From a socket that has written to one port alone. */

@@ -1,16 +1,17 @@
 /** `punch --plain`: chats over UDP with whoever speaks Peer-Punch's protocol, through NATs. */
 import { formatAddress, isLocal } from "../../protocol/address.ts";
 import { sleep } from "../../protocol/clock.ts";
-import { P2pError } from "../../protocol/errors.ts";
+import { P2pError, UnreachableError } from "../../protocol/errors.ts";
 import type { COMMANDS, Flags } from "../args.ts";
+import { resolveHost } from "../carrier/resolve.ts";
 import { openUdp, type UdpSocket } from "../carrier/udp.ts";
 import { systemClock } from "../clock.ts";
 import type { Host } from "../host.ts";
+import { NO_SUCH_HOST } from "../network_error.ts";
 import type { Output } from "../output.ts";
 import { PLAIN_WARNING } from "../plain.ts";
 import { PlainPunch, type PlainPunchEvent } from "../plain_punch.ts";
 import { formatRelay, formatRelayWithKey, type Relay } from "../relay_address.ts";
-import { resolve } from "../resolve.ts";
 import { shellWord } from "../shell_word.ts";
 import type { Screen } from "../terminal/screen.ts";
 import { describe } from "../words.ts";
@@ -38,7 +39,7 @@ export async function punchInPlain(
   { relay, flags }: { relay: Relay; flags: PunchFlags },
 ): Promise<void> {
   const relayName = formatRelay(relay);
-  const address = await resolve(relay.address, `the relay ${relayName}`);
+  const address = await resolveHost(relay.address, { preferIpv4: true }) ?? noSuchHost(relayName);
   const socket = openUdp(address.host.includes(":") ? "::" : "0.0.0.0", flags.port ?? 0);
   host.output.warn(PLAIN_WARNING);
   const talk = new Talk(host, relay);
@@ -73,6 +74,12 @@ export async function punchInPlain(
     await sending;
     socket.close();
   }
+}
+
+function noSuchHost(relay: string): never {
+  throw new UnreachableError(`Could not reach the relay ${relay}: ${NO_SUCH_HOST}`, {
+    hint: "Check the spelling of the host's name.",
+  });
 }
 
 async function receive(socket: UdpSocket, punch: PlainPunch): Promise<void> {
