@@ -23,7 +23,14 @@ const layers: Record<string, { from: string[]; packages: string[]; because: stri
   },
   peer: {
     from: ["peer", "transfer", "protocol"],
-    packages: ["node:dns/promises", "node:events", "node:net", "node:util"],
+    packages: [
+      "node:crypto",
+      "node:dgram",
+      "node:dns/promises",
+      "node:events",
+      "node:net",
+      "node:util",
+    ],
     because: "network and terminal use the layers below, and nothing uses them but main.ts",
   },
   "main.ts": {
