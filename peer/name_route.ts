@@ -178,7 +178,7 @@ export class NameRoute implements Route {
 
   #beginSearch(race: Race<SecureConnection>): StraightSearch | undefined {
     const { openStraight, relay } = this.#options;
-    const open = () => openStraight!(relay.address);
+    const open = () => openStraight!(relay.address, "asker");
     return openStraight && new StraightSearch(race, open, this.#clock);
   }
 

@@ -4,12 +4,13 @@ import type { Address } from "../protocol/address.ts";
 import type { Clock } from "../protocol/clock.ts";
 import { UnreachableError } from "../protocol/errors.ts";
 import type { PunchPlan, Reach } from "../protocol/nat.ts";
+import type { PunchRole } from "../protocol/punch_packet.ts";
 import { type PunchDatagram, Puncher } from "../protocol/puncher.ts";
 import { abortable } from "./abortable.ts";
 import type { UdpPort } from "./udp_port.ts";
 
 export interface PunchOptions {
-  role: "asker" | "target";
+  role: PunchRole;
   /** 16 bytes, from the introduction. */
   secret: Uint8Array;
   plan: PunchPlan;

@@ -81,7 +81,7 @@ export class Standby {
   }
 
   async #open(): Promise<void> {
-    const opening = this.#options.open(this.#relay);
+    const opening = this.#options.open(this.#relay, "target");
     this.#opening = opening;
     opening.onChanged = () => this.#replace(opening);
     await opening.known;

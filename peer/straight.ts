@@ -7,14 +7,14 @@ import type { Clock } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { UnreachableError } from "../protocol/errors.ts";
 import { planPunch, type PunchPlan, type Reach } from "../protocol/nat.ts";
-import { acceptQuic, dialQuic } from "./carrier/quic.ts";
+import type { PunchRole } from "../protocol/punch_packet.ts";
+import { acceptQuic, dialQuic, warmUpQuic } from "./carrier/quic.ts";
 import { openSimultaneously } from "./carrier/node_tcp.ts";
 import { resolveHost } from "./carrier/resolve.ts";
 import { punch } from "./punch.ts";
 import { UdpPort } from "./udp_port.ts";
 
 export interface StraightOptions {
-  role: "asker" | "target";
   /** 16 bytes, from the introduction. */
   secret: Uint8Array;
   /** What the peer has told of itself. */
@@ -43,20 +43,28 @@ export interface Opening {
   close(): void;
 }
 
-/** Begins a try; the relay tells where its port is seen. */
-export type OpenStraight = (relay: Address) => Opening;
+/** Begins a try of one side; the relay tells where its port is seen. */
+export type OpenStraight = (relay: Address, role: PunchRole) => Opening;
 
 /** The ways of this machine's network. */
 export function systemStraight(clock: Clock): OpenStraight {
-  return (relay) => new SystemOpening(new UdpPort(resolveHost(relay), clock), clock);
+  let warm: Promise<void> | undefined;
+  return (relay, role) => {
+    const port = new UdpPort(resolveHost(relay), clock);
+    // While nobody waits yet: the asker is waited for, and does not dial.
+    if (role === "target") warm ??= port.known.then(warmUpQuic);
+    return new SystemOpening(port, role, clock);
+  };
 }
 
 class SystemOpening implements Opening {
   readonly #port: UdpPort;
+  readonly #role: PunchRole;
   readonly #clock: Clock;
 
-  constructor(port: UdpPort, clock: Clock) {
+  constructor(port: UdpPort, role: PunchRole, clock: Clock) {
     this.#port = port;
+    this.#role = role;
     this.#clock = clock;
   }
 
@@ -95,8 +103,8 @@ class SystemOpening implements Opening {
   }
 
   async #overUdp(options: StraightOptions, plan: PunchPlan): Promise<Connection> {
-    const { role, secret, peer, signal } = options;
-    const clock = this.#clock;
+    const { secret, peer, signal } = options;
+    const [role, clock] = [this.#role, this.#clock];
     const punched = await punch(this.#port, { role, secret, plan, peer, signal, clock });
     const { port, ipv6, remote, roundTripMs } = punched;
     if (role === "asker") return await acceptQuic({ port, ipv6, remote, signal, clock });

@@ -118,7 +118,7 @@ export class StraightSearch implements Disposable {
     const outcome = Promise.withResolvers<NoWay | undefined>();
     const dial = async (signal: AbortSignal) => {
       try {
-        const found = await opening.connect({ role: "asker", secret, peer, tcp, signal });
+        const found = await opening.connect({ secret, peer, tcp, signal });
         const secured = await secure(found);
         outcome.resolve(undefined);
         return secured;

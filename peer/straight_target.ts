@@ -55,7 +55,10 @@ export class StraightTarget {
   }
 
   /** Looks for a way to who asks for us, from the port that the relay has told them. */
-  async answer(info: PeerInfo, client: RelayClient): Promise<void> {
+  async answer(
+    info: PeerInfo,
+    client: Pick<RelayClient, "address" | "localPort">,
+  ): Promise<void> {
     const peer = reachOf(info, client.address);
     if (!info.secret || peer.mapping === undefined) return;
     const opening = this.#standby.use();
@@ -66,7 +69,7 @@ export class StraightTarget {
     const { localPort } = client;
     const tcp = remote && localPort !== undefined ? { localPort, remote } : undefined;
     this.#plans.add(plan);
-    await this.#try(opening, { role: "target", secret: info.secret, peer, tcp });
+    await this.#try(opening, { secret: info.secret, peer, tcp });
     this.#plans.delete(plan);
   }
 
