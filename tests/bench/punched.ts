@@ -64,7 +64,7 @@ async function carryBoth(
 
 async function carryOurs(meeting: Meeting): Promise<Carried> {
   await using chat = meeting.ask();
-  await Promise.all([untilPath(chat, "punched"), untilPath(meeting.listener, "punched")]);
+  await Promise.all([untilPath(chat, ["punched"]), untilPath(meeting.listener, ["punched"])]);
   const sides = [chat, meeting.listener];
   const before = await Promise.all(sides.map(cpuOf));
   const started = performance.now();

@@ -38,15 +38,17 @@ export class Captured {
   /**
    * Waits until `look` finds something other than undefined.
    * @param context tells what else is known, if it does not come
-   * @throws {Error} when the output ends, or 20 s pass, without it
+   * @param deadlineMs how long it may take
+   * @throws {Error} when the output ends, or the time is over, without it
    */
   async until<T>(
     look: () => T | undefined,
     wanted: string,
     context: () => string = () => "",
+    deadlineMs = DEADLINE_MS,
   ): Promise<T> {
     const late = Promise.withResolvers<"late">();
-    const timer = setTimeout(() => late.resolve("late"), DEADLINE_MS);
+    const timer = setTimeout(() => late.resolve("late"), deadlineMs);
     try {
       let expired = false;
       for (;;) {

@@ -118,10 +118,15 @@ export class Meeting implements AsyncDisposable {
 
 /**
  * Waits until the bytes take one of these paths.
- * @throws {Error} if 20 s pass in which nothing is told
+ * @param deadlineMs how long nothing may be told meanwhile. Default: 20 s
  */
-export async function untilPath(program: Program, ...paths: Path[]): Promise<void> {
-  for await (const { event, path } of program) {
+export async function untilPath(
+  program: Program,
+  paths: readonly Path[],
+  deadlineMs?: number,
+): Promise<void> {
+  for (;;) {
+    const { event, path } = await program.nextEvent(`path ${paths.join(" or ")}`, deadlineMs);
     if (/^(connected|path)$/.test(event) && paths.includes(path)) return;
   }
 }

@@ -142,9 +142,25 @@ export class Program implements AsyncDisposable {
     return this.stdout.lines.map((line) => JSON.parse(line));
   }
 
+  /**
+   * The next event that `until` has not passed by.
+   * @param deadlineMs how long it may take. Default: 20 s
+   * @throws {Error} if the program ends, or the time is over, without one
+   */
+  async nextEvent(wanted = "another event", deadlineMs?: number): Promise<ProgramEvent> {
+    const line = await this.stdout.until(
+      () => this.stdout.lines[this.#eventsTaken],
+      wanted,
+      () => `\nand said:\n${this.stderr.text}`,
+      deadlineMs,
+    );
+    this.#eventsTaken++;
+    return JSON.parse(line);
+  }
+
   /** Events as they come, from the first that `until` has not passed by. */
   async *[Symbol.asyncIterator](): AsyncGenerator<ProgramEvent> {
-    for (;;) yield await this.#nextEvent("another event");
+    for (;;) yield await this.nextEvent();
   }
 
   /**
@@ -156,7 +172,7 @@ export class Program implements AsyncDisposable {
     accepts: (event: ProgramEvent) => boolean = () => true,
   ): Promise<ProgramEvent> {
     for (;;) {
-      const event = await this.#nextEvent(`event ${name}`);
+      const event = await this.nextEvent(`event ${name}`);
       if (event.event === name && accepts(event)) return event;
     }
   }
@@ -217,16 +233,6 @@ export class Program implements AsyncDisposable {
     await this.endInput();
     await this.finished();
     this.#own[Symbol.dispose]();
-  }
-
-  async #nextEvent(wanted: string): Promise<ProgramEvent> {
-    const line = await this.stdout.until(
-      () => this.stdout.lines[this.#eventsTaken],
-      wanted,
-      () => `\nand said:\n${this.stderr.text}`,
-    );
-    this.#eventsTaken++;
-    return JSON.parse(line);
   }
 }
 

@@ -27,7 +27,7 @@ const ATTEMPT_MS = 4_000;
 async function punchedChat(meeting: Meeting): Promise<Program> {
   const chat = meeting.ask();
   try {
-    await Promise.all([untilPath(chat, "punched"), untilPath(meeting.listener, "punched")]);
+    await Promise.all([untilPath(chat, ["punched"]), untilPath(meeting.listener, ["punched"])]);
   } catch (error) {
     await chat[Symbol.asyncDispose]();
     throw error;
@@ -48,6 +48,16 @@ natTest("a file of 200 MB through two NATs, straight", HOMES, async (lab) => {
   await meeting.offerFilm(chat);
   await meeting.filmArrived();
   assertEquals(pathsOf(chat), paths);
+});
+
+natTest("p2p punch on both sides: chat and a file, straight", HOMES, async (lab) => {
+  await using meeting = await Meeting.open(lab, { command: ["punch"] });
+  await meeting.makeFilm();
+  await using visitor = meeting.start("a", ["punch", "--to", "bella"], "anna");
+  await Promise.all([visitor, meeting.listener].map((side) => untilPath(side, ["punched"])));
+  await says(visitor, "is it you?", meeting);
+  await meeting.offerFilm(visitor);
+  await meeting.filmArrived();
 });
 
 natTest(
@@ -105,7 +115,7 @@ natTest("the asker's address changes: it comes back, and nothing is lost", HOMES
   await says(chat, "before", meeting);
   await moveAsker(lab);
   await says(chat, "meanwhile", meeting);
-  await untilPath(chat, "punched");
+  await chat.until("back");
   await says(chat, "afterwards", meeting);
   const heard = meeting.listener.events.filter(({ event }) => event === "message");
   assertEquals(heard.map(({ text }) => text), ["before", "meanwhile", "afterwards"]);
@@ -146,7 +156,10 @@ natTest(
     await using chat = await punchedChat(meeting);
     await says(chat, "is it you?", meeting);
     assert(forger.lines.length > 1, "no probe was seen, and nothing forged");
-    assertEquals(pathsOf(chat), ["connected relayed", "path punched"]);
+    for (const side of [chat, meeting.listener]) {
+      const paths = pathsOf(side);
+      assert(/ punched$/.test(paths.at(-1)!) && !paths.includes("away"), paths.join());
+    }
   },
 );
 

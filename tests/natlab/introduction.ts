@@ -20,7 +20,7 @@ export async function timeIntroduction(lab: NatLab, meeting: Meeting): Promise<I
   await using near = await Packets.watch(lab, "a");
   await using far = await Packets.watch(lab, "b");
   await using asker = meeting.ask();
-  await untilPath(asker, "punched");
+  await untilPath(asker, ["punched"]);
   const introduced = peerInfo(near.seen);
   const first = await far.until(
     (packet) => !packet.out && isStreamData(packet) && packet.at > introduced,

@@ -7,7 +7,8 @@
  *   3  P: straight in time, and data flows meanwhile
  *   4  R: stays relayed, says so, and sends nothing to the other side any more
  *   5  a straight path outlives 30 s of silence where NATs remember for 10 s
- *   6  a straight path that goes silent: all goes on through the relay, and nothing is lost
+ *   6  a straight path that goes silent: all goes on through the relay, and nothing is lost; some
+ *      time after it is there again the bytes are back on it
  */
 import { parseArgs } from "node:util";
 import { median } from "../bench/statistics.ts";
@@ -21,6 +22,8 @@ import { type Conversation, converse, misses, type Trial } from "./trial.ts";
 /** What a NAT forgets after, and how long nothing is said. */
 const UDP_TIMEOUT_S = 10;
 const IDLE_MS = 30_000;
+/** Milliseconds after which a straight path that was silent must have been found again. */
+const BACK_WITHIN_MS = 130_000;
 /** Lines said around the moment in which the straight path goes silent. */
 const LINES = 40;
 const RUNS = 5;
@@ -157,16 +160,22 @@ async function outlivesSilence({ asker, meeting }: Conversation): Promise<string
 }
 
 /** Point 6. */
-async function outlivesCut(lab: NatLab, { asker, meeting }: Conversation): Promise<string[]> {
+async function outlivesCut(
+  lab: NatLab,
+  { asker, meeting, trial }: Conversation,
+): Promise<string[]> {
   const lines = Array.from({ length: LINES }, (_, index) => `line ${index}`);
   for (const line of lines.slice(0, LINES / 2)) await asker.write(`${line}\n`);
   await lab.cut();
   for (const line of lines.slice(LINES / 2)) await asker.write(`${line}\n`);
-  await untilPath(asker, "relayed");
+  await untilPath(asker, ["relayed"]);
   await heard(meeting.listener, lines.at(-1)!);
   const messages = meeting.listener.events.filter(({ event }) => event === "message");
   const arrived = messages.map(({ text }) => text).filter((text) => text.startsWith("line "));
-  return arrived.join() === lines.join() ? [] : [`cut: ${arrived.length} of ${LINES} lines`];
+  if (arrived.join() !== lines.join()) return [`cut: ${arrived.length} of ${LINES} lines`];
+  await lab.mend();
+  await untilPath(asker, [trial.path], BACK_WITHIN_MS);
+  return [];
 }
 
 async function heard(listener: Program, text: string): Promise<void> {
