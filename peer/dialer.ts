@@ -5,6 +5,7 @@ import { GoodbyeCode, SESSION_ID_BYTES } from "../protocol/session_frame.ts";
 import { abortable } from "./abortable.ts";
 import { Backoff } from "./backoff.ts";
 import { systemClock } from "./clock.ts";
+import type { NetworkChanges } from "./network_watch.ts";
 import type { Found, Route } from "./route.ts";
 import { Session } from "./session.ts";
 import { whyLost } from "./why_lost.ts";
@@ -14,6 +15,8 @@ export interface DialOptions {
   name: string;
   signal: AbortSignal;
   clock?: Clock | undefined;
+  /** Tells of other networks. Default: nobody does. */
+  network?: NetworkChanges | undefined;
 }
 
 /**
@@ -47,6 +50,8 @@ export async function dialSession(route: Route, options: DialOptions): Promise<S
     throw error;
   }
   session.onState = undefined;
+  const unsubscribe = options.network?.subscribe(() => session.check());
+  session.ended.then(unsubscribe);
   keepConnected(session, new Redialer(session, route, found, { ...options, signal }), signal);
   return session;
 }

@@ -2,9 +2,11 @@
 import { UsageError } from "../protocol/errors.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
 import { checkName } from "../protocol/name.ts";
+import { systemClock } from "./clock.ts";
 import { configFolder } from "./folders.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
 import { KnownPeers } from "./known_peers.ts";
+import { type NetworkChanges, NetworkWatch } from "./network_watch.ts";
 import type { Output } from "./output.ts";
 import { findRelay, type Relay, type RelayFlags } from "./relay_address.ts";
 import { Trust } from "./trust.ts";
@@ -28,6 +30,8 @@ export interface Host extends Environment {
   trust: Trust;
   /** The name that we go by; /nick changes it. */
   name: string;
+  /** Tells when this machine is on another network. */
+  network: NetworkChanges;
 }
 
 /**
@@ -49,7 +53,8 @@ export async function openHost(environment: Environment, name?: string): Promise
   environment.output.warn(...known.warnings);
   const trust = new Trust(known);
   const ownName = checked ?? defaultName(identity);
-  return { ...environment, identity, trust, name: ownName };
+  const network = new NetworkWatch(systemClock);
+  return { ...environment, identity, trust, name: ownName, network };
 }
 
 /**

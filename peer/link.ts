@@ -23,6 +23,8 @@ import { readOut } from "../protocol/read_out.ts";
  * other.
  */
 const HELD_UP_MS = 1_000;
+/** Milliseconds in which a sign of life must come after the network has changed. */
+const CHECK_MS = 3_000;
 /** Bytes that one link carries in one go. */
 const TURN_BYTES = 4 * 1_048_576;
 
@@ -68,6 +70,7 @@ export class Link {
   #sinceTurn = 0;
   #cancelKeepAlive: () => void = () => {};
   #cancelStuck: () => void = () => {};
+  #cancelCheck: () => void = () => {};
 
   /** @param decoder holds what was already read of the connection */
   constructor(
@@ -93,6 +96,17 @@ export class Link {
     this.#keepAlive();
     this.#sendLoop();
     this.#receiveLoop();
+  }
+
+  /** Whether it still works is in doubt: it is given up if nothing comes soon. */
+  check(): void {
+    const asked = this.#clock.now();
+    this.#pingDue = true;
+    this.wake();
+    this.#cancelCheck();
+    this.#cancelCheck = this.#clock.after(CHECK_MS, () => {
+      if (this.#lastHeard < asked) this.#lose(new UnreachableError("the network has changed"));
+    });
   }
 
   /** There may be something to send. */
@@ -122,6 +136,7 @@ export class Link {
     this.#closed = true;
     this.#cancelKeepAlive();
     this.#cancelStuck();
+    this.#cancelCheck();
     this.wake();
   }
 

@@ -20,6 +20,7 @@ import { dialCircuit } from "./carrier/circuit.ts";
 import { systemClock } from "./clock.ts";
 import type { Dial } from "./dial_secure.ts";
 import { lowerFirst } from "./lower_first.ts";
+import type { NetworkChanges } from "./network_watch.ts";
 import type { Output } from "./output.ts";
 import { formatRelay, formatRelayWithKey, type Relay } from "./relay_address.ts";
 import { RelayClient } from "./relay_client.ts";
@@ -42,6 +43,8 @@ export interface RegistrationOptions {
   addresses: () => Address[];
   /** Opens ports to punch from. Default: nothing is punched. */
   openStraight?: OpenStraight | undefined;
+  /** Tells of other networks. Default: nobody does. */
+  network?: NetworkChanges | undefined;
   /** Takes our end of a circuit or a straight way, when the other is there. */
   take: (connection: Connection) => void;
   output: Pick<Output, "say" | "warn" | "event">;
@@ -139,15 +142,18 @@ export class Registration implements AsyncDisposable {
       this.#straight?.close();
       throw error;
     });
+    let unsubscribe: (() => void) | undefined;
     try {
       await this.#register(client);
       this.#client = client;
       this.#backoff.succeeded();
       if (this.#name !== this.#given) await this.#changeName(client);
       this.#straight?.tell();
+      unsubscribe = this.#options.network?.subscribe(() => client.check());
       for await (const each of client.introductions) this.#introduced(each, client);
       throw await client.ended;
     } finally {
+      unsubscribe?.();
       this.#client = undefined;
       this.#straight?.close();
       await client.leave();

@@ -43,6 +43,8 @@ import { whyLost } from "./why_lost.ts";
 
 /** Milliseconds that the relay may take for an answer. */
 const ANSWER_TIMEOUT_MS = 10_000;
+/** Milliseconds in which the relay must answer after the network has changed. */
+const CHECK_MS = 3_000;
 /** Bytes read at once: most messages are smaller. */
 const READ_BYTES = 1_024;
 const NEWLINE = encodeText("\n");
@@ -104,6 +106,7 @@ export class RelayClient implements AsyncDisposable {
   #left: Promise<void> | undefined;
   #end: Error | undefined;
   #cancelKeepAlive: () => void = () => {};
+  #cancelCheck: () => void = () => {};
   readonly #cancelWelcome: () => void;
   readonly #forgetSignal: () => void;
 
@@ -192,6 +195,17 @@ export class RelayClient implements AsyncDisposable {
       circuit: circuit ? undefined : false,
     });
     return message!;
+  }
+
+  /** The network has changed: the session is given up if the relay does not answer soon. */
+  check(): void {
+    const asked = this.#clock.now();
+    this.#say({ type: "Ping" });
+    this.#cancelCheck();
+    this.#cancelCheck = this.#clock.after(CHECK_MS, () => {
+      if (this.#lastHeard >= asked) return;
+      this.#fail(new UnreachableError(`Lost the relay ${this.#relay}: the network has changed`));
+    });
   }
 
   /** Says goodbye: our name is free at once, and circuits that nobody used are dropped. */
@@ -360,6 +374,7 @@ export class RelayClient implements AsyncDisposable {
     const error = reason instanceof Error ? reason : new UnreachableError(String(reason));
     this.#end = error;
     this.#cancelKeepAlive();
+    this.#cancelCheck();
     this.#cancelWelcome();
     this.#forgetSignal();
     this.#secure.close();

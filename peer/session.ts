@@ -251,6 +251,11 @@ export class Session {
     }
   }
 
+  /** The network has changed: a connection that does not answer soon is given up. */
+  check(): void {
+    this.#link?.check();
+  }
+
   /** Opens a stream. Works while the session is away: it then waits with the rest. */
   open(kind: string, priority: Priority): ByteStream {
     if (this.#end) throw this.endError();

@@ -51,8 +51,9 @@ export function systemStraight(clock: Clock): OpenStraight {
   let warm: Promise<void> | undefined;
   return (relay, role) => {
     const port = new UdpPort(resolveHost(relay), clock);
-    // While nobody waits yet: the asker is waited for, and does not dial.
-    if (role === "target") warm ??= port.known.then(warmUpQuic);
+    // While nobody waits yet: the asker is waited for, and does not dial. What fails here fails
+    // again, and is told, when it matters.
+    if (role === "target") warm ??= port.known.then(warmUpQuic).catch(() => {});
     return new SystemOpening(port, role, clock);
   };
 }
@@ -90,11 +91,14 @@ class SystemOpening implements Opening {
 
   async connect(options: StraightOptions): Promise<Connection> {
     const plan = this.plan(options.peer);
-    if (plan.udp !== "none") return await this.#overUdp(options, plan);
-    this.close();
-    if (plan.tcp && options.tcp) {
-      return await openSimultaneously({ ...options.tcp, signal: options.signal });
+    const { tcp = undefined, signal } = plan.tcp ? options : { signal: options.signal };
+    try {
+      if (plan.udp !== "none") return await this.#overUdp(options, plan);
+    } catch (error) {
+      if (!tcp || signal.aborted) throw error;
     }
+    this.close();
+    if (tcp) return await openSimultaneously({ ...tcp, signal });
     throw new UnreachableError(plan.relayedBecause ?? "there is no way around the relay");
   }
 

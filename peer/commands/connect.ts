@@ -61,7 +61,7 @@ export async function visit(
   screen: Screen,
   { route, signal, once = false }: VisitOptions,
 ): Promise<void> {
-  const session = await dialSession(route, { name: host.name, signal });
+  const session = await dialSession(route, { name: host.name, signal, network: host.network });
   const visiting = room.enter(session, true);
   const typed = say(host, room, screen);
   const { end } = await Promise.race([visiting, typed.then(() => visiting)]);

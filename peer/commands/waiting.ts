@@ -84,6 +84,7 @@ export class Waiting implements AsyncDisposable {
       output,
       needed: relayNeeded,
       openStraight: systemStraight(systemClock),
+      network: this.#host.network,
       addresses: () => this.listener.addresses,
       take: (connection) => this.listener.take(connection),
     });

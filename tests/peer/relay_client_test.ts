@@ -291,3 +291,19 @@ Deno.test("RelayClient.leave() says that introductions are done with, and goodby
     else assertInstanceOf(error, UnreachableError);
   }
 });
+
+Deno.test("RelayClient.check(): after a change of network a relay that does not answer is given up in 3 s", async () => {
+  for (const answers of [true, false]) {
+    using place = new Place();
+    const { client, side } = await place.both();
+    await place.clock.advance(1);
+    client.check();
+    await side.until("Ping");
+    if (answers) await side.send({ type: "Pong" });
+    await place.clock.advance(3_000);
+    const ended = await Promise.race([client.ended, settled()]);
+    if (answers) assertEquals(ended, undefined);
+    else assert(ended?.message.endsWith("the network has changed"), ended?.message);
+    await client.leave();
+  }
+});

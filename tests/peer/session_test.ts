@@ -1085,3 +1085,18 @@ Deno.test("Session leaves no timer behind when it ends while a write is stuck", 
   await peer.clock.until(peer.session.ended, ACK_DELAY_MS / 2, 1);
   assertEquals(peer.clock.pending, 0);
 });
+
+Deno.test("Session: after a change of network a connection that does not answer is given up in 3 s", async () => {
+  for (const works of [true, false]) {
+    const pair = await sessionPair();
+    await pair.clock.advance(1);
+    if (!works) pair.near.stall();
+    pair.initiator.check();
+    await pair.clock.advance(2_999);
+    assertEquals(pair.initiator.state, "connected");
+    await pair.clock.advance(1);
+    assertEquals(pair.initiator.state, works ? "connected" : "away");
+    if (!works) await pair.join();
+    await endPair(pair);
+  }
+});
