@@ -1,4 +1,4 @@
-/** `p2p punch --plain` between machines behind routers. */
+/** `p2p punch` between machines behind routers, in the clear and encrypted. */
 import { assertEquals } from "@std/assert";
 import { type NatHost, type NatLab, natTest } from "../fakes/nat_lab.ts";
 import { Program } from "../fakes/program.ts";
@@ -27,7 +27,11 @@ class Lab implements AsyncDisposable {
   }
 
   punch(host: NatHost, name: string, ...flags: string[]): Program {
-    const words = ["punch", "--plain", "--json", "--relay", this.#address, "--name", name];
+    return this.encrypted(host, name, "--plain", ...flags);
+  }
+
+  encrypted(host: NatHost, name: string, ...flags: string[]): Program {
+    const words = ["punch", "--json", "--relay", this.#address, "--name", name];
     return Program.start([...words, ...flags], {
       before: this.#lab.on(host),
       config: this.#folder.join(name),
@@ -94,4 +98,24 @@ natTest("punch --plain where UDP is blocked says that the relay does not answer"
   const { code, stderr } = await anna.finished();
   assertEquals(code, 4, stderr);
   await anna.says(/p2p: error: Could not reach the relay .*: no answer\n/);
+});
+
+natTest("punch from port-restricted to port-restricted: straight soon, and chat both ways", [
+  "port-restricted",
+  "port-restricted",
+], async (nats) => {
+  await using lab = await Lab.open(nats);
+  await using bob = lab.encrypted("b", "bob");
+  await bob.until("registered");
+  await using anna = lab.encrypted("a", "anna", "--to", "bob");
+  const connected = await anna.until("connected");
+  if (connected.path !== "punched") {
+    assertEquals((await anna.until("path")).path, "punched");
+  }
+  await anna.write("through two NATs\n");
+  assertEquals((await bob.until("message")).text, "through two NATs");
+  await bob.write("and back\n");
+  assertEquals((await anna.until("message")).text, "and back");
+  await anna.write("/quit\n");
+  assertEquals((await anna.finished()).code, 0);
 });
