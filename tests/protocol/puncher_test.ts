@@ -393,6 +393,25 @@ Deno.test("Puncher probes each 50 ms for a second, then each 250 ms, then it is 
   assertEquals(alone.comes(A, alone.other.probe(alone.nonce())), []);
 });
 
+Deno.test("Puncher guesses from 750 ms on: ports of a dependent peer, or from many sockets", () => {
+  const dependent: Reach = { ...reach(A, at(A.host, 9_000)), mapping: "dependent" };
+  const spraying = new Alone("asker", OWN, dependent);
+  spraying.advance(749);
+  const before = spraying.sent.length;
+  assertEquals(new Set(spraying.sent.map(({ to }) => to.port)), new Set([4_000, 9_000]));
+  spraying.advance(1_001);
+  const guesses = spraying.sent.slice(before).filter(({ to }) => to.port !== 4_000);
+  assert(guesses.length > 60 && guesses.every(({ socket, to }) => !socket && to.host === A.host));
+
+  const spreading = new Alone("target", { ...OWN, mapping: "dependent" }, reach(A, B));
+  spreading.advance(749);
+  assert(spreading.sent.every(({ socket }) => socket === 0));
+  spreading.advance(4_000);
+  const opened = spreading.sent.filter(({ socket }) => socket !== 0);
+  assertEquals(opened.map(({ socket }) => socket), Array.from({ length: 256 }, (_, i) => 2 + i));
+  assertEquals(new Set(opened.map(({ to }) => formatAddress(to))), new Set([formatAddress(A)]));
+});
+
 Deno.test("Puncher answers a PROBE once, where it came from, and probes back at the first one", () => {
   const alone = new Alone("asker", OWN, reach(A));
   alone.advance(10);
@@ -403,6 +422,16 @@ Deno.test("Puncher answers a PROBE once, where it came from, and probes back at 
   assertEquals(alone.comes(B, probe), []);
   assertEquals(alone.comes(A, probe), []);
   assertEquals(types(alone.comes(B, alone.other.probe(alone.nonce()))), [0x12]);
+});
+
+Deno.test("Puncher answers no more than 40 PROBEs from an address that is not proven", () => {
+  const alone = new Alone("target", OWN, reach(A));
+  for (let count = 0; count < 2 * MAX_UNPROVEN; count++) {
+    alone.comes(B, alone.other.probe(alone.nonce()));
+    alone.advance(25);
+  }
+  const answers = alone.sent.filter(({ bytes }) => bytes[0] === 0x12);
+  assertEquals(answers.length, MAX_UNPROVEN);
 });
 
 Deno.test("Puncher takes no ANSWER but from where the PROBE went, on its socket, and once", () => {
