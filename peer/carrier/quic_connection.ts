@@ -13,6 +13,8 @@ import { closedError } from "./tcp.ts";
  * connection drops what is still under way, and what has arrived and was not read.
  */
 const LINGER_MS = 1_000;
+/** The same, once the other side has ended its direction as well. */
+const LAST_LINGER_MS = 50;
 /** Bytes that are taken, and dropped, from a side that still writes meanwhile. */
 const DRAIN_BYTES = 65_536;
 
@@ -120,17 +122,24 @@ export class QuicConnection implements Connection {
   }
 
   /**
-   * Ends our direction and waits until the other side has ended the connection, or its direction
-   * after ours.
+   * Ends our direction and waits until the other side has ended the connection. Where it ends its
+   * direction after ours it hardly waits for anything, but may do as we do.
    */
   async #linger(): Promise<void> {
+    const { clock } = this.#port;
     const over = Promise.withResolvers<void>();
     const end = () => over.resolve();
-    const cancel = this.#port.clock.after(LINGER_MS, end);
+    let cancel = clock.after(LINGER_MS, end);
+    let lingering = true;
+    function endSoon(): void {
+      cancel();
+      if (lingering) cancel = clock.after(LAST_LINGER_MS, end);
+    }
     this.#stream.conn.closed.then(end, end);
     this.#stream.finish().catch(end);
-    if (!this.#finished) this.#port.track(this.#drain(end));
+    if (!this.#finished) this.#port.track(this.#drain(endSoon));
     await over.promise;
+    lingering = false;
     cancel();
   }
 

@@ -258,6 +258,21 @@ Deno.test("what was written before close() arrives", async () => {
   }
 });
 
+Deno.test("what is said last to a side that has ended its own direction arrives", async () => {
+  const [near, far] = [freeUdpPort(), freeUdpPort()];
+  const [accepted, dialled] = await greet(
+    acceptQuic({ port: far, ipv6: false, remote: local(near), signal: never }),
+    dialQuic({ port: near, ipv6: false, remote: local(far), signal: never }),
+  );
+  await accepted.write(pattern(1_000));
+  await accepted.closeWrite();
+  await readExactly(dialled, 1_000);
+  await dialled.write(pattern(100));
+  dialled.close();
+  assertEquals(await readAll(accepted), pattern(100));
+  await disposeAll(accepted, dialled);
+});
+
 Deno.test("QUIC that nobody answers ends when its signal aborts, in words", async () => {
   const options = () => ({ port: freeUdpPort(), ipv6: false, remote: NOBODY });
   for (const start of [acceptQuic, dialQuic]) {
