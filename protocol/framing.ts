@@ -30,13 +30,19 @@ export function writeFrameHeader(into: Uint8Array, offset: number, length: numbe
  */
 export class ReceiveBuffer {
   #bytes: Uint8Array<ArrayBuffer>;
+  /** Bytes that it has while nothing is pending. */
+  #capacity: number;
   #start = 0;
   #end = 0;
   /** Where the search for a newline goes on, so that no byte is looked at twice. */
   #searched = 0;
 
-  /** @param capacity bytes to begin with; grows to what the limits of `takeLine` allow */
+  /**
+   * @param capacity bytes to begin with; grows to what the limits of `takeLine` allow, and shrinks
+   * again when all is taken
+   */
   constructor(capacity: number) {
+    this.#capacity = capacity;
     this.#bytes = new Uint8Array(capacity);
   }
 
@@ -50,7 +56,7 @@ export class ReceiveBuffer {
    * it is short.
    */
   space(): Uint8Array<ArrayBuffer> {
-    if (this.#start === this.#end) this.#moveToFront();
+    if (this.pending === 0) this.#startAnew();
     else if (this.#bytes.length - this.#end < this.#bytes.length / 4) {
       this.#moveToFront();
       if (this.#bytes.length - this.#end < this.#bytes.length / 4) {
@@ -62,6 +68,7 @@ export class ReceiveBuffer {
 
   /** Makes the buffer at least so large, for connections that carry much. */
   reserve(capacity: number): void {
+    this.#capacity = Math.max(this.#capacity, capacity);
     if (capacity > this.#bytes.length) this.#resize(capacity);
   }
 
@@ -136,6 +143,11 @@ export class ReceiveBuffer {
   #take(to: number): void {
     this.#start = to;
     this.#searched = to;
+  }
+
+  #startAnew(): void {
+    this.#start = this.#end = this.#searched = 0;
+    if (this.#bytes.length > this.#capacity) this.#bytes = new Uint8Array(this.#capacity);
   }
 
   #moveToFront(): void {

@@ -13,11 +13,15 @@ import {
   decodeRendezvous,
   encodeRendezvous,
   type PeerInfo,
+  type PunchInfo,
   type RendezvousMessage,
 } from "../../protocol/rendezvous.ts";
 import { type SecureConnection, secureInitiator } from "../../protocol/secure.ts";
 
 const NEWLINE = encodeText("\n");
+
+/** What is told with a name. */
+export type Told = PunchInfo & { candidates?: string[] };
 
 export interface ControlClientOptions {
   identity?: KeyPair;
@@ -60,16 +64,16 @@ export class ControlClient implements Disposable {
   static async registered(
     relay: string,
     username: string,
-    options: ControlClientOptions = {},
+    { told, ...options }: ControlClientOptions & { told?: Told } = {},
   ): Promise<ControlClient> {
     const client = await ControlClient.connect(relay, options);
-    await client.register(username);
+    await client.register(username, told);
     return client;
   }
 
   /** Takes the Welcome, and registers. */
-  async register(username: string): Promise<void> {
-    await this.send({ type: "Register", username });
+  async register(username: string, told: Told = {}): Promise<void> {
+    await this.send({ type: "Register", username, ...told });
     await this.until("Welcome");
     await this.until("RegisterAck");
   }

@@ -176,6 +176,22 @@ Deno.test("ReceiveBuffer grows no further than frames of the greatest length nee
   assertEquals(buffer.pending, 0);
 });
 
+Deno.test("ReceiveBuffer shrinks again when all is taken, but for what was reserved", () => {
+  const buffer = new ReceiveBuffer(16);
+  buffer.push(encodeText("x".repeat(100) + "\n"));
+  const line = buffer.takeLine(200)!;
+  assertEquals(buffer.space().length, 16);
+  assertEquals(text(line), "x".repeat(100));
+  buffer.push(encodeText("short\n" + "y".repeat(100)));
+  assertEquals([text(buffer.takeLine(200)), buffer.pending], ["short", 100]);
+  assert(buffer.space().length > 16);
+  buffer.takeAll();
+  buffer.reserve(64);
+  buffer.push(encodeText("z".repeat(100) + "\n"));
+  buffer.takeLine(200);
+  assertEquals(buffer.space().length, 64);
+});
+
 Deno.test("ReceiveBuffer.takeLine() looks at no byte again and again while a long line comes in small pieces", () => {
   const buffer = new ReceiveBuffer(16);
   const piece = encodeText("x".repeat(10));

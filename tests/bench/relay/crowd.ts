@@ -5,7 +5,7 @@
  */
 import { parseAddress } from "../../../protocol/address.ts";
 import { encodeRendezvous } from "../../../protocol/rendezvous.ts";
-import { ControlClient } from "../../fakes/control_client.ts";
+import { ControlClient, type Told } from "../../fakes/control_client.ts";
 import { secondsSince } from "../harness.ts";
 import { percentile } from "../statistics.ts";
 
@@ -39,12 +39,24 @@ async function inLanes(
   }));
 }
 
+/** What a machine with both families behind a NAT tells of itself. */
+function told(index: number): Told {
+  const ip = `${index >> 8}.${index & 255}`;
+  const own = [`192.168.${ip}`, `10.7.${ip}`, `[2001:db8:7:${index.toString(16)}::${1 + index}]`];
+  return {
+    candidates: own.map((each) => `${each}:8080`),
+    udp: own.map((each) => `${each}:${10_000 + index}`),
+    seen: [1, 2, 3, 4].map((step) => `198.51.${ip}:${20_000 + index + step}`),
+    mapping: "sequential",
+  };
+}
+
 async function control(relay: string, count: number): Promise<CrowdFigures> {
   const started = performance.now();
   const clients: ControlClient[] = [];
   const pinging = setInterval(() => pingAll(clients), PING_MS);
   await inLanes(count, LANES, async (index) => {
-    clients[index] = await ControlClient.registered(relay, `peer-${index}`);
+    clients[index] = await ControlClient.registered(relay, `peer-${index}`, { told: told(index) });
   });
   clearInterval(pinging);
   const seconds = secondsSince(started);
