@@ -43,6 +43,8 @@ export interface NameRouteOptions extends RouteOptions {
   ownName: string;
   /** Told what people should know of the peer. */
   say: (line: string) => void;
+  /** Whether all bytes are to go through the relay. */
+  relayOnly?: boolean;
   /** Opens ports to punch from. Default: nothing is punched. */
   openStraight?: OpenStraight | undefined;
   /** How the relay is reached. Default: over TCP. */
@@ -177,7 +179,8 @@ export class NameRoute implements Route {
   }
 
   #beginSearch(race: Race<SecureConnection>): StraightSearch | undefined {
-    const { openStraight, relay } = this.#options;
+    const { openStraight, relay, relayOnly } = this.#options;
+    if (relayOnly) return undefined;
     const open = () => openStraight!(relay.address, "asker");
     return openStraight && new StraightSearch(race, open, this.#clock);
   }
@@ -203,6 +206,7 @@ export class NameRoute implements Route {
     key: Uint8Array,
     wanted: (path: Path) => boolean,
   ): void {
+    if (this.#options.relayOnly) return;
     for (const address of candidates) {
       const path = isLocal(address.host) ? "lan" : "direct";
       if (!wanted(path)) continue;

@@ -1,5 +1,10 @@
 /** Whom a command is for: an address, or a name at a relay. */
-import { type Address, looksLikeAddress, parseAddress } from "../protocol/address.ts";
+import {
+  type Address,
+  formatAddress,
+  looksLikeAddress,
+  parseAddress,
+} from "../protocol/address.ts";
 import { UsageError } from "../protocol/errors.ts";
 import { checkName } from "../protocol/name.ts";
 import { systemClock } from "./clock.ts";
@@ -50,9 +55,22 @@ function noRelay(name: string): UsageError {
   });
 }
 
-/** The way to a target. */
-export function routeTo(target: Target, host: Host): Route {
-  if ("address" in target) return new AddressRoute(target.address, host);
+function noRelayBetween(address: string): UsageError {
+  return new UsageError(`No relay leads to ${address}: an address is dialled straight`, {
+    hint: "Leave --relay-only out, or name the peer by its name at the relay.",
+  });
+}
+
+/**
+ * The way to a target.
+ * @param relayOnly whether all bytes are to go through the relay
+ * @throws {UsageError} if there is none
+ */
+export function routeTo(target: Target, host: Host, relayOnly = false): Route {
+  if ("address" in target) {
+    if (relayOnly) throw noRelayBetween(formatAddress(target.address));
+    return new AddressRoute(target.address, host);
+  }
   const { identity, trust, name: ownName, output } = host;
   return new NameRoute(target.name, {
     identity,
@@ -60,6 +78,7 @@ export function routeTo(target: Target, host: Host): Route {
     ownName,
     relay: target.relay,
     say: (line) => output.say(line),
+    relayOnly,
     openStraight: systemStraight(systemClock),
   });
 }

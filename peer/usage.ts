@@ -94,6 +94,8 @@ Usage: p2p listen [FLAGS]
   --once           end after the first peer's session or transfer
   --relay ADDRESS  also be reachable by your name through this relay: host:port,
                    or host:port#KEY as p2p relay prints it (default: P2P_RELAY)
+  --relay-only     let those who come by name come through the relay only, even
+                   where a straight way could be found
   --password-file FILE
                    file with the relay's password (default: P2P_RELAY_PASSWORD)
   --plain          chat with anything that speaks lines of text, such as nc:
@@ -125,6 +127,8 @@ calls itself at the relay; its bytes go straight where they can.
 
   --relay ADDRESS  relay at which the peer is found: host:port, or host:port#KEY
                    as p2p relay prints it (default: P2P_RELAY)
+  --relay-only     go through the relay, even where a straight way could be
+                   found
   --password-file FILE
                    file with the relay's password (default: P2P_RELAY_PASSWORD)
   --name NAME      name that others see (default: P2P_NAME, or your user name
@@ -163,6 +167,8 @@ folder; "-" is standard input, for a peer that runs p2p listen --stdout.
   --to NAME          the peer, by its name at a relay
   --relay ADDRESS    relay at which the peer is found: host:port, or
                      host:port#KEY as p2p relay prints it (default: P2P_RELAY)
+  --relay-only       go through the relay, even where a straight way could be
+                     found
   --password-file FILE
                      file with the relay's password (default:
                      P2P_RELAY_PASSWORD)

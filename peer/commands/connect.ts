@@ -37,7 +37,8 @@ export async function connect(
     conflict: flags.conflict,
   });
   const room = new Room(host, receiving);
-  await visit(host, room, screen, { route: routeTo(target, host), signal: host.signal });
+  const route = routeTo(target, host, flags["relay-only"]);
+  await visit(host, room, screen, { route, signal: host.signal });
 }
 
 /** How somebody is visited. */

@@ -29,6 +29,7 @@ export async function listen(
     host: flags.host,
     port: flags.port ?? DEFAULT_PORT,
     relay,
+    relayOnly: flags["relay-only"],
     folder: flags.dir,
     accept: flags.yes || flags.stdout,
     conflict: flags.conflict,

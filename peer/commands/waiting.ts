@@ -21,6 +21,8 @@ export interface WaitingOptions extends ReceivingOptions {
   /** 0 picks a free one. */
   port: number;
   relay?: Relay | undefined;
+  /** Whether who comes by name is to come through the relay. */
+  relayOnly?: boolean;
   /** Whether there is no use in waiting where the relay cannot be reached at once. */
   relayNeeded?: boolean | undefined;
 }
@@ -74,7 +76,7 @@ export class Waiting implements AsyncDisposable {
     return this.listener[Symbol.asyncDispose]();
   }
 
-  #registrationAt(relay: Relay, { relayNeeded }: WaitingOptions): Registration {
+  #registrationAt(relay: Relay, { relayNeeded, relayOnly }: WaitingOptions): Registration {
     const { name, identity, trust, output } = this.#host;
     return new Registration({
       relay,
@@ -83,9 +85,9 @@ export class Waiting implements AsyncDisposable {
       trust,
       output,
       needed: relayNeeded,
-      openStraight: systemStraight(systemClock),
+      openStraight: relayOnly ? undefined : systemStraight(systemClock),
       network: this.#host.network,
-      addresses: () => this.listener.addresses,
+      addresses: () => relayOnly ? [] : this.listener.addresses,
       take: (connection) => this.listener.take(connection),
     });
   }

@@ -101,12 +101,11 @@ Deno.test("by name: whatever a listener is called, the command that it prints le
 });
 
 Deno.test({
-  name: "by name: what cannot go straight goes through the relay, and both sides say so",
+  name: "by name: what is not to go straight goes through the relay, and both sides say so",
   ignore: !OWN_ADDRESS,
   async fn() {
     using folder = new TemporaryFolder();
     await using relay = await startRelay({ host: OWN_ADDRESS! });
-    // Who is elsewhere, as the relay is, cannot use an address of this machine alone.
     const flags = [
       "--name",
       "bob",
@@ -119,13 +118,27 @@ Deno.test({
     await using bob = await Program.listen(flags);
     await bob.says("Registered as bob");
     const where = `through relay ${relay.address}, relayed, encrypted, key `;
-    await using anna = Program.start(["connect", "bob", "--relay", relay.address]);
+    await using anna = Program.start([
+      "connect",
+      "bob",
+      "--relay",
+      relay.address,
+      "--relay-only",
+    ]);
     await anna.says(`Connected to bob (${where}`);
     await bob.says(where);
     await anna.write("hello\n/p\n");
     await anna.says(new RegExp(`bob .* relay ${relay.address} +relayed`));
     const file = folder.file("a.bin", crypto.getRandomValues(new Uint8Array(65_536)));
-    const sent = await Program.run(["send", "--to", "bob", "--relay", relay.address, file]);
+    const sent = await Program.run([
+      "send",
+      "--to",
+      "bob",
+      "--relay",
+      relay.address,
+      "--relay-only",
+      file,
+    ]);
     assertEquals(sent.code, 0, sent.stderr);
     assertStringIncludes(sent.stderr, "relayed");
     assertEquals(await Deno.readFile(folder.join("in", "a.bin")), await Deno.readFile(file));
@@ -145,7 +158,16 @@ Deno.test({
     await using bob = await listen(address, "bob", ["--yes", "--dir", folder.folder("in")]);
     const bytes = new Uint8Array(8_000_000).map((_, index) => index >> 10);
     const file = folder.file("a.bin", bytes);
-    await using anna = Program.start(["send", "--to", "bob", "--relay", address, "--json", file]);
+    await using anna = Program.start([
+      "send",
+      "--to",
+      "bob",
+      "--relay",
+      address,
+      "--relay-only",
+      "--json",
+      file,
+    ]);
     await anna.until("progress");
     await kill(first);
     await anna.until("away");

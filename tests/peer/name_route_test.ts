@@ -47,7 +47,7 @@ class Rig implements AsyncDisposable {
   /** Those who wait in silence, to be let through by a test. */
   readonly silent: MemoryConnection[] = [];
 
-  constructor({ straight = false } = {}) {
+  constructor({ straight = false, relayOnly = false } = {}) {
     const open = () => {
       this.openings.push(new FakeOpening());
       return this.openings.at(-1)!;
@@ -62,6 +62,7 @@ class Rig implements AsyncDisposable {
       dialRelay: this.relay.dial,
       dialPeer: (address) => this.#dial(formatAddress(address)),
       openStraight: straight ? open : undefined,
+      relayOnly,
     });
   }
 
@@ -510,4 +511,15 @@ Deno.test("NameRoute: a way that has just fallen silent is left alone while ther
   await settled();
   assertEquals([session.path, rig.dialled], ["relayed", [HERE]]);
   await rig.end(session, far);
+});
+
+Deno.test("NameRoute: where all is to go through the relay nothing else is tried", async () => {
+  await using rig = new Rig({ straight: true, relayOnly: true });
+  rig.fates[HERE] = "bob";
+  const dialling = rig.dial();
+  await rig.introduce();
+  await rig.join();
+  const session = await dialling;
+  assertEquals([session.path, rig.dialled, rig.openings], ["relayed", [], []]);
+  await rig.end(session, await rig.far());
 });
