@@ -18,9 +18,17 @@ export function usableCandidates(texts: readonly string[], relay: Address): Addr
 
 /** What an introduction says of the peer's UDP socket, as far as it is of use here. */
 export function reachOf(info: PeerInfo, relay: Address): Reach {
-  return {
-    udp: usableCandidates(info.udp ?? [], relay),
-    seen: usableCandidates(info.seen ?? [], relay),
-    mapping: info.mapping,
-  };
+  const udp = usableCandidates(info.udp ?? [], relay);
+  const seen = usableCandidates(info.seen ?? [], relay);
+  const { mapping } = info;
+  // Many packets go to where such a NAT is said to be: only to where the relay sees the peer.
+  const doubtful = mapping === "dependent" && !isSeenThere(info, seen[0]);
+  return { udp, seen, mapping: doubtful ? "independent" : mapping };
+}
+
+/** Whether STUN saw the peer where the relay sees it, if both are of one family. */
+function isSeenThere({ peer }: PeerInfo, seen: Address | undefined): boolean {
+  const there = parseIpAddress(peer)?.host;
+  if (!there || !seen) return false;
+  return there === seen.host || there.includes(":") !== seen.host.includes(":");
 }

@@ -2,7 +2,7 @@
  * The ways to a peer that go neither through a relay nor to an address at which it listens: a
  * punched UDP port, or a simultaneous open over TCP (protocol/README.md, section 12).
  */
-import type { Address } from "../protocol/address.ts";
+import { type Address, isLoopback } from "../protocol/address.ts";
 import type { Clock } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { UnreachableError } from "../protocol/errors.ts";
@@ -10,6 +10,7 @@ import { planPunch, type PunchPlan, type Reach } from "../protocol/nat.ts";
 import type { PunchRole } from "../protocol/punch_packet.ts";
 import { acceptQuic, dialQuic, warmUpQuic } from "./carrier/quic.ts";
 import { openSimultaneously } from "./carrier/node_tcp.ts";
+import { reachableAddresses } from "./carrier/listen_tcp.ts";
 import { resolveHost } from "./carrier/resolve.ts";
 import { punch } from "./punch.ts";
 import { UdpPort } from "./udp_port.ts";
@@ -50,12 +51,17 @@ export type OpenStraight = (relay: Address, role: PunchRole) => Opening;
 export function systemStraight(clock: Clock): OpenStraight {
   let warm: Promise<void> | undefined;
   return (relay, role) => {
-    const port = new UdpPort(resolveHost(relay), clock);
+    const port = new UdpPort(resolveHost(relay, { preferIpv4: hasIpv4() }), clock);
     // While nobody waits yet: the asker is waited for, and does not dial. What fails here fails
     // again, and is told, when it matters.
     if (role === "target") warm ??= port.known.then(warmUpQuic).catch(() => {});
     return new SystemOpening(port, role, clock);
   };
+}
+
+/** Whether this machine is in an IPv4 network: that is where the NATs are. */
+function hasIpv4(): boolean {
+  return reachableAddresses("0.0.0.0", 0).some(({ host }) => !isLoopback(host));
 }
 
 class SystemOpening implements Opening {
