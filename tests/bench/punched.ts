@@ -6,7 +6,7 @@ import type { Program } from "../fakes/program.ts";
 import { type Introduction, timeIntroduction } from "../natlab/introduction.ts";
 import { assertSameBytes } from "../heavy/same_bytes.ts";
 import { type Harness, note, type Options, secondsSince } from "./harness.ts";
-import type { RawFigures } from "./punched/raw_quic.ts";
+import type { Control, RawFigures } from "./punched/raw_quic.ts";
 import { rounds } from "./rounds.ts";
 import { median, medianRatio } from "./statistics.ts";
 import { atLeast, atMost, type Row, type Section } from "./table.ts";
@@ -21,6 +21,9 @@ const HOME = "port-restricted";
 const RAW_PORT = 4433;
 const OURS = "**p2p, /send in a chat**";
 const RAW = "Deno QUIC, nothing else";
+const RAW_BBR = "Deno QUIC, nothing else, BBR as p2p has it";
+
+const SIDES = ["sender", "receiver"] as const;
 
 /** A file carried: for either side, what it took from the first byte until all was on the disk. */
 interface Carried {
@@ -58,7 +61,8 @@ async function carryBoth(
   await meeting.makeFilm(mebibytes * 2 ** 20);
   return await rounds(count, {
     [OURS]: () => carryOurs(meeting),
-    [RAW]: () => carryRaw(lab, meeting),
+    [RAW]: () => carryRaw(lab, meeting, "throughput"),
+    [RAW_BBR]: () => carryRaw(lab, meeting, "low-latency"),
   });
 }
 
@@ -87,14 +91,18 @@ async function cpuOf({ pid }: Program): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-async function carryRaw(lab: NatLab, { film, folder }: Meeting): Promise<Carried> {
+async function carryRaw(
+  lab: NatLab,
+  { film, folder }: Meeting,
+  control: Control,
+): Promise<Carried> {
   const arrived = folder.join("raw.mkv");
   const publicPort = async (host: "a" | "b") => {
     return `${await lab.address(host, "public")}:${RAW_PORT}`;
   };
-  await using sender = raw(lab, "a", ["send", await publicPort("b"), film]);
+  await using sender = raw(lab, "a", ["send", control, await publicPort("b"), film]);
   await sender.until(([ready]) => ready, "ready");
-  await using receiver = raw(lab, "b", ["receive", await publicPort("a"), arrived]);
+  await using receiver = raw(lab, "b", ["receive", control, await publicPort("a"), arrived]);
   const [sent, received] = await Promise.all([
     sender.until(([, figures]) => figures, "figures"),
     receiver.until(([figures]) => figures, "figures"),
@@ -108,10 +116,10 @@ async function carryRaw(lab: NatLab, { film, folder }: Meeting): Promise<Carried
   };
 }
 
-function raw(lab: NatLab, host: "a" | "b", [role, peer, path]: string[]): LabProcess {
+function raw(lab: NatLab, host: "a" | "b", [role, control, peer, path]: string[]): LabProcess {
   const script = `${import.meta.dirname}/punched/raw_quic.ts`;
   const command = [Deno.execPath(), "run", "-A", "--no-check", script];
-  return new LabProcess(lab, host, [...command, role!, String(RAW_PORT), peer!, path!]);
+  return new LabProcess(lab, host, [...command, role!, control!, String(RAW_PORT), peer!, path!]);
 }
 
 async function introduce(options: Options): Promise<Introduction[]> {
@@ -126,29 +134,34 @@ async function introduce(options: Options): Promise<Introduction[]> {
 }
 
 function carriedRows(mebibytes: number, samples: Record<string, Carried[]>): Row[] {
-  const ours = samples[OURS]!;
-  const theirs = samples[RAW]!;
-  const seconds = (each: Carried[]) => each.map(({ seconds }) => seconds);
-  const share = 1 / medianRatio(seconds(ours), seconds(theirs));
-  const cpu = (["sender", "receiver"] as const).map((side) =>
-    medianRatio(ours.map(({ cpu }) => cpu[side]), theirs.map(({ cpu }) => cpu[side])).toFixed(2)
-  );
+  const { [OURS]: ours, ...others } = samples;
+  const share = speedOf(ours!, samples[RAW]!);
   const target = atLeast(share, MIN_OF_RAW_QUIC, `speed ≥ ${MIN_OF_RAW_QUIC} of QUIC alone`);
   return [
-    { cells: measures(OURS, mebibytes, ours), ratio: "", targets: [target] },
-    {
-      cells: measures(RAW, mebibytes, theirs),
-      ratio: `speed ${share.toFixed(2)}; CPU ${cpu.join(" / ")}`,
+    { cells: measures(OURS, mebibytes, ours!), ratio: "", targets: [target] },
+    ...Object.entries(others).map(([name, theirs]) => ({
+      cells: measures(name, mebibytes, theirs),
+      ratio: `speed ${speedOf(ours!, theirs).toFixed(2)}; CPU ${cpuRatios(ours!, theirs)}`,
       targets: [],
-    },
+    })),
   ];
+}
+
+/** How many times as fast. */
+function speedOf(ours: Carried[], theirs: Carried[]): number {
+  const seconds = (each: Carried[]) => each.map(({ seconds }) => seconds);
+  return 1 / medianRatio(seconds(ours), seconds(theirs));
+}
+
+function cpuRatios(ours: Carried[], theirs: Carried[]): string {
+  return SIDES.map((side) =>
+    medianRatio(ours.map(({ cpu }) => cpu[side]), theirs.map(({ cpu }) => cpu[side])).toFixed(2)
+  ).join(" / ");
 }
 
 function measures(name: string, mebibytes: number, carried: Carried[]): string[] {
   const speed = mebibytes * 2 ** 20 / median(carried.map(({ seconds }) => seconds)) / 1e6;
-  const cpu = (["sender", "receiver"] as const).map((side) =>
-    median(carried.map(({ cpu }) => cpu[side])).toFixed(2)
-  );
+  const cpu = SIDES.map((side) => median(carried.map(({ cpu }) => cpu[side])).toFixed(2));
   return [name, `${speed.toFixed(0)} MB/s`, `${cpu.join(" / ")} s`];
 }
 

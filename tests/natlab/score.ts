@@ -162,7 +162,7 @@ async function outlivesSilence({ asker, meeting }: Conversation): Promise<string
 /** Point 6. */
 async function outlivesCut(
   lab: NatLab,
-  { asker, meeting, trial }: Conversation,
+  { asker, meeting }: Conversation,
 ): Promise<string[]> {
   const lines = Array.from({ length: LINES }, (_, index) => `line ${index}`);
   for (const line of lines.slice(0, LINES / 2)) await asker.write(`${line}\n`);
@@ -174,7 +174,7 @@ async function outlivesCut(
   const arrived = messages.map(({ text }) => text).filter((text) => text.startsWith("line "));
   if (arrived.join() !== lines.join()) return [`cut: ${arrived.length} of ${LINES} lines`];
   await lab.mend();
-  await untilPath(asker, [trial.path], BACK_WITHIN_MS);
+  await untilPath(asker, ["direct", "punched"], BACK_WITHIN_MS);
   return [];
 }
 

@@ -2,9 +2,9 @@
  * A file over QUIC as Deno does it best, with nothing of ours, between two machines behind NATs
  * that keep ports. The sender serves, as the asker of p2p does.
  *
- *     deno run -A raw_quic.ts send|receive PORT PEER FILE
+ *     deno run -A raw_quic.ts send|receive CONTROL PORT PEER FILE
  *
- * PORT is both sides' local one, PEER the other's public address and port. The sender prints
+ * CONTROL is the congestion control, as the runtime calls it, PORT is both sides' local one, PEER the other's public address and port. The sender prints
  * "ready" when it may be dialled; each prints what it used at its end, as JSON.
  */
 import dgram from "node:dgram";
@@ -16,9 +16,8 @@ import {
 } from "../../../peer/carrier/quic_certificate.ts";
 import { type Address, parseAddress } from "../../../protocol/address.ts";
 
-/** What Deno's QUIC is fastest with, of those tried: 64 KiB to 1 MiB, and all congestion controls. */
+/** What Deno's QUIC is fastest with, of those tried: 64 KiB to 1 MiB. */
 const CHUNK_BYTES = 262_144;
-const FASTEST = { congestionControl: "throughput" } as const;
 const ALPN = ["raw"];
 
 /** What a side used for the file alone. */
@@ -27,7 +26,11 @@ export interface RawFigures {
   cpu: number;
 }
 
-const [role, portText, peerText, path] = Deno.args;
+/** The congestion controls that Deno has. */
+export type Control = NonNullable<Deno.QuicTransportOptions["congestionControl"]>;
+
+const [role, controlText, portText, peerText, path] = Deno.args;
+const congestionControl = controlText as Control;
 const peer = parseAddress(peerText!);
 const port = Number(portText);
 const figures = await (role === "send" ? send(port, peer, path!) : receive(port, peer, path!));
@@ -41,7 +44,7 @@ async function send(port: number, peer: Address, path: string): Promise<RawFigur
     cert: CERTIFICATE,
     key: CERTIFICATE_KEY,
     alpnProtocols: ALPN,
-    ...FASTEST,
+    congestionControl,
   });
   console.log("ready");
   const connection = await (await listener.incoming()).accept();
@@ -73,7 +76,7 @@ async function receive(port: number, peer: Address, path: string): Promise<RawFi
     serverName: CERTIFICATE_NAME,
     caCerts: [CERTIFICATE],
     alpnProtocols: ALPN,
-    ...FASTEST,
+    congestionControl,
   });
   const { value: stream } = await connection.incomingBidirectionalStreams.getReader().read();
   const usage = measure();
