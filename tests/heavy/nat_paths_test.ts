@@ -13,6 +13,8 @@ const MIB = 1_048_576;
 const HOMES: [string, string] = ["port-restricted", "port-restricted"];
 /** Milliseconds without a word, longer than a NAT of `--udp-timeout 10` remembers. */
 const IDLE_MS = 30_000;
+/** Milliseconds in which two who ask at the same time must have a straight path each. */
+const BOTH_WITHIN_MS = 6_000;
 const INTRODUCTIONS = 9;
 /** Milliseconds that an introduction may take beside three round trips. */
 const INTRODUCTION_MS = 150;
@@ -58,6 +60,15 @@ natTest("p2p punch on both sides: chat and a file, straight", HOMES, async (lab)
   await says(visitor, "is it you?", meeting);
   await meeting.offerFilm(visitor);
   await meeting.filmArrived();
+});
+
+natTest("two who ask at the same time both get straight through", HOMES, async (lab) => {
+  await using meeting = await Meeting.open(lab);
+  await using anna = meeting.ask();
+  await using carl = meeting.start("a", ["connect", "bella"], "carl");
+  const started = performance.now();
+  await Promise.all([anna, carl].map((asker) => untilPath(asker, ["punched"])));
+  assertLess(performance.now() - started, BOTH_WITHIN_MS);
 });
 
 natTest(

@@ -15,7 +15,7 @@ export interface Introduction {
   roundTrip: number;
 }
 
-/** Has `a` ask once, and looks at the packets. */
+/** Has `a` ask once, and looks at the packets; resolves when `b` is ready for the next. */
 export async function timeIntroduction(lab: NatLab, meeting: Meeting): Promise<Introduction> {
   await using near = await Packets.watch(lab, "a");
   await using far = await Packets.watch(lab, "b");
@@ -26,7 +26,17 @@ export async function timeIntroduction(lab: NatLab, meeting: Meeting): Promise<I
     (packet) => !packet.out && isStreamData(packet) && packet.at > introduced,
     "stream data over the punched path",
   );
+  await far.until(
+    (packet) => packet.at > introduced && isStunAnswer(packet),
+    "the target's next port, as STUN sees it",
+  );
   return { firstByte: first.at - introduced, roundTrip: roundTrip(near.seen) };
+}
+
+/** Of the relay's second STUN port, which is asked last. */
+function isStunAnswer({ out, protocol, source, first }: Packet): boolean {
+  return !out && protocol === "udp" && source.startsWith(RELAY_SITE) && first === 0x01 &&
+    !source.endsWith(":8080");
 }
 
 /** When the relay introduced them: its last words before the asker's first probe. */
