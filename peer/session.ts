@@ -519,8 +519,11 @@ export class Session {
     this.#mux.fail(this.endError());
     this.#log.clear();
     this.#acceptWaiting?.resolve();
-    if (goodbye) await this.#link?.sayGoodbye(goodbye);
+    const link = this.#link;
+    if (goodbye) await link?.sayGoodbye(goodbye);
     this.#closeLink();
+    // Some carriers lose what was said last if the program ends before the other side has it.
+    await link?.connection[Symbol.asyncDispose]();
     this.#ended.resolve(end);
     this.onState?.("ended", end.error);
   }

@@ -31,6 +31,8 @@ export class QuicConnection implements Connection {
   #reading: Promise<Uint8Array | null> | undefined;
   /** The other side has ended its direction, and that was read. */
   #finished = false;
+  /** We have ended ours: before that, or after it. */
+  #ended: "first" | "last" | undefined;
   #writing = false;
   /** Settles when nothing is left of it; undefined while it is open. */
   #closing: Promise<void> | undefined;
@@ -69,6 +71,7 @@ export class QuicConnection implements Connection {
 
   async closeWrite(): Promise<void> {
     this.#throwIfClosed();
+    this.#ended = this.#finished ? "last" : "first";
     await this.#unlessClosed(this.#stream.finish());
   }
 
@@ -122,21 +125,22 @@ export class QuicConnection implements Connection {
   }
 
   /**
-   * Ends our direction and waits until the other side has ended the connection. Where it ends its
-   * direction after ours it hardly waits for anything, but may do as we do.
+   * Ends our direction and waits until the other side has ended the connection. Where it has ended
+   * its direction after ours it hardly waits for anything, but may do as we do.
    */
   async #linger(): Promise<void> {
     const { clock } = this.#port;
     const over = Promise.withResolvers<void>();
     const end = () => over.resolve();
-    let cancel = clock.after(LINGER_MS, end);
+    const last = this.#finished && this.#ended === "first";
+    let cancel = clock.after(last ? LAST_LINGER_MS : LINGER_MS, end);
     let lingering = true;
     function endSoon(): void {
       cancel();
       if (lingering) cancel = clock.after(LAST_LINGER_MS, end);
     }
     this.#stream.conn.closed.then(end, end);
-    this.#stream.finish().catch(end);
+    if (!this.#ended) this.#stream.finish().catch(end);
     if (!this.#finished) this.#port.track(this.#drain(endSoon));
     await over.promise;
     lingering = false;
