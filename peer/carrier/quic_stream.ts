@@ -1,8 +1,8 @@
 /** A QUIC connection and its only stream, as bytes: what the runtime gives, without its streams. */
 import { joinParts } from "./join_parts.ts";
 
-/** Bytes read at once, at the most: more saves nothing. */
-const READ_BYTES = 262_144;
+/** Bytes read at once, at the most: more saves nothing, and leaves packets waiting meanwhile. */
+const READ_BYTES = 131_072;
 
 export class QuicStream {
   readonly conn: Deno.QuicConn;
