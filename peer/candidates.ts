@@ -16,6 +16,18 @@ export function usableCandidates(texts: readonly string[], relay: Address): Addr
   });
 }
 
+/**
+ * From where to where the peer is to be opened simultaneously over TCP; undefined if there is no
+ * port for it, or the relay names an address that cannot be the peer's.
+ */
+export function simultaneousOf(
+  { peer }: PeerInfo,
+  { address, localPort }: { address: Address; localPort: number | undefined },
+): { localPort: number; remote: Address } | undefined {
+  const [remote] = usableCandidates([peer], address);
+  return remote && localPort !== undefined ? { localPort, remote } : undefined;
+}
+
 /** What an introduction says of the peer's UDP socket, as far as it is of use here. */
 export function reachOf(info: PeerInfo, relay: Address): Reach {
   const udp = usableCandidates(info.udp ?? [], relay);

@@ -16,6 +16,7 @@ import {
 import type { Reach } from "../protocol/nat.ts";
 import type { PeerInfo } from "../protocol/rendezvous.ts";
 import { type SecureConnection, secureInitiator } from "../protocol/secure.ts";
+import { Backoff, type BackoffRange } from "./backoff.ts";
 import { usableCandidates } from "./candidates.ts";
 import { dialCircuit } from "./carrier/circuit.ts";
 import { systemClock } from "./clock.ts";
@@ -29,13 +30,19 @@ import type { OpenStraight } from "./straight.ts";
 import { type NoWay, StraightSearch } from "./straight_search.ts";
 
 const FELL_SILENT = "the straight way has just fallen silent";
-/** Milliseconds between two searches for a straight way, where the last one has found none. */
-const SEARCH_AGAIN_MS = 60_000;
+/**
+ * When a straight way is looked for again where none was found: soon, for others may have been asking
+ * the same peer at the same time, and ever less often, for most NATs stay what they are.
+ */
+const SEARCH_AGAIN: BackoffRange = { firstMs: 15_000, longestMs: 900_000 };
 /**
  * Milliseconds in which a way that falls silent is taken for one that lets handshakes pass, and
- * swallows what is larger; and for which it is then left alone where there is another.
+ * swallows what is larger.
  */
+const SHORT_LIVED_MS = 60_000;
+/** Milliseconds for which it is then left alone where there is another; doubled each time. */
 const SHUNNED_MS = 60_000;
+const LONGEST_SHUNNED_MS = 3_600_000;
 
 export interface NameRouteOptions extends RouteOptions {
   relay: Relay;
@@ -51,6 +58,13 @@ export interface NameRouteOptions extends RouteOptions {
   dialRelay?: Dial;
   /** How the peer's addresses are reached. Default: over TCP. */
   dialPeer?: Dial;
+  random?: () => number;
+}
+
+/** A path that is not to be taken if there is another. */
+interface Shunned {
+  readonly until: number;
+  readonly ms: number;
 }
 
 export class NameRoute implements Route {
@@ -59,8 +73,7 @@ export class NameRoute implements Route {
   readonly #clock: Clock;
   /** Where the peer was to be found when it was last looked up. */
   #candidates: Address[] = [];
-  /** Until when a path is not to be taken if there is another. */
-  readonly #shunned = new Map<Path, number>();
+  readonly #shunned = new Map<Path, Shunned>();
 
   /** @param name what the peer is called at the relay */
   constructor(name: string, options: NameRouteOptions) {
@@ -109,8 +122,9 @@ export class NameRoute implements Route {
     try {
       let noWay = await this.#round(race, expected, true);
       if (noWay && race.won) onRelayed(noWay.because);
+      const backoff = new Backoff(this.#clock, this.#options.random, SEARCH_AGAIN);
       while (noWay && !noWay.forGood && race.won) {
-        await sleep(this.#clock, SEARCH_AGAIN_MS, race.over);
+        await sleep(this.#clock, backoff.next(), race.over);
         noWay = await this.#laterRound(race, expected) ?? noWay;
         if (!race.wants("punched")) return;
       }
@@ -169,13 +183,18 @@ export class NameRoute implements Route {
   }
 
   /** Whether a path may be taken where there are others. */
-  readonly #isGood = (path: Path) => this.#clock.now() >= (this.#shunned.get(path) ?? 0);
+  readonly #isGood = (path: Path) => this.#clock.now() >= (this.#shunned.get(path)?.until ?? 0);
 
   #shun({ path, since }: { path: Path; since: number }): void {
     const now = this.#clock.now();
     // The circuit is what is left when all others are of no use.
-    if (path !== "relayed" && now - since < SHUNNED_MS) this.#shunned.set(path, now + SHUNNED_MS);
-    else this.#shunned.delete(path);
+    if (path === "relayed" || now - since >= SHORT_LIVED_MS) {
+      this.#shunned.delete(path);
+      return;
+    }
+    const before = this.#shunned.get(path)?.ms;
+    const ms = before === undefined ? SHUNNED_MS : Math.min(before * 2, LONGEST_SHUNNED_MS);
+    this.#shunned.set(path, { until: now + ms, ms });
   }
 
   #beginSearch(race: Race<SecureConnection>): StraightSearch | undefined {

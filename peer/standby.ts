@@ -13,6 +13,8 @@ import type { Opening, OpenStraight } from "./straight.ts";
  * and what STUN is asked takes no port of a NAT that counts while others are counted on.
  */
 const FRESH_PORT_MS = 1_000;
+/** Milliseconds after which what the relay does not know yet is told again, or found out anew. */
+const TELL_AGAIN_MS = 15_000;
 
 export interface StandbyOptions {
   open: OpenStraight;
@@ -77,7 +79,13 @@ export class Standby {
   }
 
   #next(): void {
-    this.#cancelNext = this.#options.clock.after(FRESH_PORT_MS, () => this.#open());
+    this.#later(FRESH_PORT_MS, () => this.#open());
+  }
+
+  /** One thing at a time is to come. */
+  #later(ms: number, event: () => void): void {
+    this.#cancelNext();
+    this.#cancelNext = this.#options.clock.after(ms, event);
   }
 
   async #open(): Promise<void> {
@@ -85,7 +93,17 @@ export class Standby {
     this.#opening = opening;
     opening.onChanged = () => this.#replace(opening);
     await opening.known;
-    if (this.#opening === opening) await this.tell();
+    if (this.#opening !== opening) return;
+    this.#later(TELL_AGAIN_MS, () => this.#insist(opening));
+    await this.tell();
+  }
+
+  /** The relay's name may not have been found for a moment, or the relay not have taken it. */
+  #insist(opening: Opening): void {
+    if (this.#told === opening) return;
+    if (opening.reach.mapping === undefined) return this.#replace(opening);
+    this.#later(TELL_AGAIN_MS, () => this.#insist(opening));
+    this.tell();
   }
 
   /** The network has changed. */

@@ -5,15 +5,14 @@
  */
 import { type Clock, sleep } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
-import { type Address, parseIpAddress } from "../protocol/address.ts";
 import type { Reach } from "../protocol/nat.ts";
 import type { PeerInfo } from "../protocol/rendezvous.ts";
 import type { SecureConnection } from "../protocol/secure.ts";
-import { reachOf } from "./candidates.ts";
+import { reachOf, simultaneousOf } from "./candidates.ts";
 import { lowerFirst } from "./lower_first.ts";
 import type { Race } from "./race.ts";
 import type { RelayClient } from "./relay_client.ts";
-import type { Opening } from "./straight.ts";
+import type { Opening, StraightOptions } from "./straight.ts";
 
 /** Tries one behind the other. */
 const MAX_TRIES = 3;
@@ -97,7 +96,8 @@ export class StraightSearch implements Disposable {
       await this.#opening.known;
       if (this.#opening.reach.mapping !== undefined) return undefined;
     } else if (info.secret && peer.mapping !== undefined) {
-      return await this.#attempt(info.secret, peer, parseIpAddress(info.peer), introducer);
+      const tcp = simultaneousOf(info, introducer.client);
+      return await this.#attempt({ secret: info.secret, peer, tcp }, introducer);
     } else {
       await sleep(this.#clock, PEER_LEARNS_MS, this.#race.over).catch(() => {});
     }
@@ -105,20 +105,17 @@ export class StraightSearch implements Disposable {
   }
 
   async #attempt(
-    secret: Uint8Array,
-    peer: Reach,
-    remote: Address | undefined,
-    { client: { localPort }, secure }: Introducer,
+    options: Omit<StraightOptions, "signal">,
+    { secure }: Introducer,
   ): Promise<NoWay | undefined> {
     if (!this.#race.wants("punched")) return undefined;
     const opening = this.#opening;
     this.#used = true;
-    const plan = opening.plan(peer);
-    const tcp = remote && localPort !== undefined ? { localPort, remote } : undefined;
+    const plan = opening.plan(options.peer);
     const outcome = Promise.withResolvers<NoWay | undefined>();
     const dial = async (signal: AbortSignal) => {
       try {
-        const found = await opening.connect({ secret, peer, tcp, signal });
+        const found = await opening.connect({ ...options, signal });
         const secured = await secure(found);
         outcome.resolve(undefined);
         return secured;

@@ -1,11 +1,11 @@
 /** Straight ways to those who ask for us at a relay: what the relay is told of, and each try. */
-import { type Address, parseIpAddress } from "../protocol/address.ts";
+import type { Address } from "../protocol/address.ts";
 import type { Clock } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { P2pError, UnreachableError } from "../protocol/errors.ts";
 import type { PunchPlan, Reach } from "../protocol/nat.ts";
 import type { PeerInfo } from "../protocol/rendezvous.ts";
-import { reachOf } from "./candidates.ts";
+import { reachOf, simultaneousOf } from "./candidates.ts";
 import type { RelayClient } from "./relay_client.ts";
 import { Standby } from "./standby.ts";
 import type { Opening, OpenStraight, StraightOptions } from "./straight.ts";
@@ -65,9 +65,7 @@ export class StraightTarget {
     if (!opening) return;
     const plan = opening.plan(peer);
     if (!this.#hasRoom(plan)) return opening.close();
-    const remote = parseIpAddress(info.peer);
-    const { localPort } = client;
-    const tcp = remote && localPort !== undefined ? { localPort, remote } : undefined;
+    const tcp = simultaneousOf(info, client);
     this.#plans.add(plan);
     await this.#try(opening, { secret: info.secret, peer, tcp });
     this.#plans.delete(plan);

@@ -5,6 +5,7 @@
 import { equalBytes } from "../../protocol/bytes.ts";
 import type { Connection } from "../../protocol/connection.ts";
 import { ipToBytes } from "../../protocol/ip_address.ts";
+import { abortable } from "../abortable.ts";
 import { QuicConnection } from "./quic_connection.ts";
 import { QuicOpening } from "./quic_opening.ts";
 import { QuicPort, type QuicPortOptions } from "./quic_port.ts";
@@ -18,17 +19,19 @@ const MIN_BETWEEN_MS = 100;
 const ROUND_TRIPS = 3;
 /** Milliseconds of a round trip where none has been measured. */
 const USUAL_ROUND_TRIP_MS = 100;
+/** Milliseconds in which the two sides must have found each other: one of them may be gone. */
+const CONNECT_WITHIN_MS = 10_000;
 
 /**
  * The asker's side: listens on the local port until somebody at the remote IP address dials. What
  * is then written is the first that the other side hears; it answers.
- * @throws {UnreachableError} if the port is taken, or nobody dials before the signal aborts
+ * @throws {UnreachableError} if the port is taken, or nobody dials in 10 s, or before the signal aborts
  */
 export async function acceptQuic(options: QuicPortOptions): Promise<Connection> {
   const port = await QuicPort.open(options);
   const first = Promise.withResolvers<Connection>();
   port.track(acceptEach(port, first.resolve).catch(first.reject));
-  return await unlessAborted(first.promise, port, options.signal);
+  return await inTime(first.promise, port, options.signal);
 }
 
 /** Takes the attempts of the other side, until the port closes or one of them is the one. */
@@ -62,13 +65,13 @@ export interface DialQuicOptions extends QuicPortOptions {
 
 /**
  * The target's side: dials from the local port. Resolves when the other side has said something.
- * @throws {UnreachableError} if the port is taken, or nobody answers before the signal aborts
+ * @throws {UnreachableError} if the port is taken, or nobody answers in 10 s, or before the signal aborts
  */
 export async function dialQuic(options: DialQuicOptions): Promise<Connection> {
   const { signal, roundTripMs = USUAL_ROUND_TRIP_MS } = options;
   const port = await QuicPort.open(options);
   const dialling = new Dialling(port, Math.max(MIN_BETWEEN_MS, ROUND_TRIPS * roundTripMs));
-  return await unlessAborted(dialling.first, port, signal).finally(() => {
+  return await inTime(dialling.first, port, signal).finally(() => {
     dialling.stop();
   });
 }
@@ -133,23 +136,23 @@ class Dialling {
   }
 }
 
-/** What comes of a port, which is closed if it is nothing. */
-async function unlessAborted(
+/** What comes of a port in time; the port is closed if it is nothing. */
+async function inTime(
   coming: Promise<Connection>,
   port: QuicPort,
   signal: AbortSignal,
 ): Promise<Connection> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort);
+  const late = new AbortController();
+  const expire = () => late.abort(new DOMException("", "TimeoutError"));
+  const cancel = port.clock.after(CONNECT_WITHIN_MS, expire);
+  const either = AbortSignal.any([signal, late.signal]);
   try {
-    signal.throwIfAborted();
-    return await Promise.race([coming, aborted.promise]);
+    return await abortable(coming, either);
   } catch (cause) {
     await port.close();
-    throw undialled(port.remote, PUNCHED, signal, cause);
+    throw undialled(port.remote, PUNCHED, either, cause);
   } finally {
-    signal.removeEventListener("abort", abort);
+    cancel();
   }
 }
 

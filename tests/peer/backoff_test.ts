@@ -29,3 +29,8 @@ Deno.test("Backoff.next() is short again after what lasted, and not after what b
   await clock.advance(10_001);
   assertEquals([backoff.next(), backoff.next()], [100, 200]);
 });
+
+Deno.test("Backoff.next() keeps to the range that it is given", () => {
+  const backoff = new Backoff(new FakeClock(), half, { firstMs: 10, longestMs: 35 });
+  assertEquals(Array.from({ length: 4 }, () => backoff.next()), [10, 20, 35, 35]);
+});

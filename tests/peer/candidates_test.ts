@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { reachOf } from "../../peer/candidates.ts";
+import { reachOf, simultaneousOf } from "../../peer/candidates.ts";
 import type { PeerInfo } from "../../protocol/rendezvous.ts";
 
 const RELAY = { host: "198.51.100.200", port: 8080 };
@@ -33,4 +33,17 @@ Deno.test("reachOf(): a peer cannot have many packets sent to where the relay do
     assertEquals(reachOf(info, RELAY).mapping, mapping);
   }
   assertEquals(reachOf(infoOf({ mapping: "dependent" }), RELAY).mapping, "independent");
+});
+
+Deno.test("simultaneousOf(): a relay cannot have us open a connection to this machine, or to many", () => {
+  const client = { address: RELAY, localPort: 40_000 };
+  const remote = { host: "203.0.113.2", port: 7 };
+  assertEquals(simultaneousOf(infoOf({}), client), { localPort: 40_000, remote });
+  for (const peer of ["127.0.0.1:22", "[::1]:22", "0.0.0.0:22", "224.0.0.1:7", "nowhere"]) {
+    assertEquals(simultaneousOf(infoOf({ peer }), client), undefined);
+  }
+  const here = { address: { host: "127.0.0.1", port: 8080 }, localPort: 40_000 };
+  const own = { host: "127.0.0.1", port: 7 };
+  assertEquals(simultaneousOf(infoOf({ peer: "127.0.0.1:7" }), here)?.remote, own);
+  assertEquals(simultaneousOf(infoOf({}), { ...client, localPort: undefined }), undefined);
 });

@@ -63,6 +63,7 @@ class Rig implements AsyncDisposable {
       dialPeer: (address) => this.#dial(formatAddress(address)),
       openStraight: straight ? open : undefined,
       relayOnly,
+      random: () => 0.5,
     });
   }
 
@@ -458,26 +459,45 @@ Deno.test("NameRoute: where no straight way can be it is told why, and the relay
   await rig.end(session, far);
 });
 
-Deno.test("NameRoute: where a straight way could be it is looked for again after a minute", async () => {
-  await using rig = new Rig({ straight: true });
-  const { session, far, side } = await meetByCircuit(rig);
+/** The try that is under way fails, and each that follows in the same round. */
+async function failRound(rig: Rig, side: Awaited<ReturnType<Rig["introduce"]>>): Promise<void> {
   for (let tries = 1;; tries++) {
     rig.openings.at(-1)!.fail();
     await settled();
     if (tries === 3) break;
-    rig.openings.at(-1)!.learn(reachAt(4000 + tries));
+    rig.openings.at(-1)!.learn(reachAt(4000 + rig.openings.length));
     await side.until("Connect");
     await side.send({ type: "PeerInfo", ...infoOf(PUNCHABLE) });
     await settled();
   }
   await side.until("SessionFinished");
-  assertEquals(session.relayedBecause, "no datagram came through");
-  await rig.clock.advance(60_000);
-  rig.openings.at(-1)!.learn(reachAt(4004));
-  const later = await rig.relay.welcomed();
-  assertEquals((await later.until("Connect")).circuit, false);
-  await later.send({ type: "PeerInfo", ...infoOf(PUNCHABLE) });
+}
+
+/** The next round begins, and the relay introduces us. */
+async function beginRound(rig: Rig) {
+  rig.openings.at(-1)!.learn(reachAt(4000 + rig.openings.length));
+  const side = await rig.relay.welcomed();
+  assertEquals((await side.until("Connect")).circuit, false);
+  await side.send({ type: "PeerInfo", ...infoOf(PUNCHABLE) });
   await settled();
+  return side;
+}
+
+Deno.test("NameRoute: where a straight way could be it is looked for again, ever less often", async () => {
+  await using rig = new Rig({ straight: true });
+  const { session, far, side } = await meetByCircuit(rig);
+  await failRound(rig, side);
+  assertEquals(session.relayedBecause, "no datagram came through");
+  for (const seconds of [15, 30, 60, 120, 240, 480, 900, 900]) {
+    const before = rig.openings.length;
+    for (let each = 1; each < seconds; each++) await rig.clock.advance(1_000);
+    assertEquals(rig.openings.length, before);
+    await rig.clock.advance(1_000);
+    assertEquals(rig.openings.length, before + 1);
+    await failRound(rig, await beginRound(rig));
+  }
+  await rig.clock.advance(900_000);
+  const later = await beginRound(rig);
   const [near, end] = connectionPair();
   rig.listener.take(end);
   rig.openings.at(-1)!.succeed(near);

@@ -83,6 +83,27 @@ Deno.test("Standby: a port of which the relay does not know is not used", async 
   assertEquals(rig.standby.use(), port);
 });
 
+Deno.test("Standby: what the relay did not take is told it again", async () => {
+  using rig = new Rig();
+  rig.connected = false;
+  const port = await rig.learn(4000);
+  await rig.clock.advance(15_000);
+  assertEquals(rig.standby.use(), undefined);
+  rig.connected = true;
+  await rig.clock.advance(15_000);
+  assertEquals([rig.told, rig.standby.use()], [[reachAt(4000)], port]);
+});
+
+Deno.test("Standby: a port of which nothing was found out makes way for another", async () => {
+  using rig = new Rig();
+  const port = rig.last;
+  port.learn(port.reach);
+  await rig.clock.advance(16_000);
+  assertEquals([rig.openings.length, port.closed], [2, true]);
+  const second = await rig.learn(4000);
+  assertEquals([rig.standby.use(), rig.told], [second, [reachAt(4000)]]);
+});
+
 Deno.test("Standby: a port whose mapping is lost is replaced, and the relay told", async () => {
   using rig = new Rig();
   const first = await rig.learn(4000);

@@ -291,6 +291,17 @@ Deno.test("QUIC that nobody answers ends when its signal aborts, in words", asyn
   }
 });
 
+Deno.test("QUIC with somebody who is gone after the punch is given up, though nobody aborts it", async () => {
+  for (const start of [acceptQuic, dialQuic]) {
+    const clock = new FakeClock();
+    const options = { port: freeUdpPort(), ipv6: false, remote: NOBODY, signal: never, clock };
+    const error = await clock.until(start(options).catch((error) => error), 10_100);
+    assert(error instanceof UnreachableError);
+    assertEquals(error.message, "Could not reach 127.0.0.1:9: no answer");
+    assertEquals(clock.pending, 0);
+  }
+});
+
 Deno.test("QUIC waits for a port no longer than its signal allows", async () => {
   const { socket, port } = await punched();
   const user = new AbortController();
