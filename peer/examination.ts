@@ -7,6 +7,7 @@ import { resolveHost } from "./carrier/resolve.ts";
 import { dialTcp, RELAY } from "./carrier/tcp.ts";
 import type { Filtering, Findings, OwnAddress, Reached, StunFinding } from "./diagnosis.ts";
 import type { Identity } from "./identity.ts";
+import { networkInterfaces } from "./interfaces.ts";
 import { lowerFirst } from "./lower_first.ts";
 import { NO_SUCH_HOST } from "./network_error.ts";
 import { formatRelay, type Relay } from "./relay_address.ts";
@@ -51,7 +52,7 @@ export async function examine(options: ExaminationOptions): Promise<Examination>
 }
 
 function ownAddresses(): OwnAddress[] {
-  return Deno.networkInterfaces().map(({ name, address, family }) => ({ name, address, family }));
+  return networkInterfaces().map(({ name, address, family }) => ({ name, address, family }));
 }
 
 /** Visits the relay as every client does: what refuses us there would refuse them, too. */

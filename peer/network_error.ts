@@ -37,6 +37,8 @@ const CODES: Record<string, string> = {
   ENETUNREACH: "no route there",
   EHOSTUNREACH: "no route there",
   EADDRNOTAVAIL: "this machine does not have that address",
+  EMFILE: "too many open files",
+  ENFILE: "too many open files",
   EADDRINUSE: "another program has the port",
   ENOTFOUND: NO_SUCH_HOST,
   EAI_AGAIN: NO_SUCH_HOST,

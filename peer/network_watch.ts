@@ -1,5 +1,6 @@
 /** Tells when this machine's addresses change: another network, a cable, a sleep. */
 import type { Clock } from "../protocol/clock.ts";
+import { networkInterfaces } from "./interfaces.ts";
 
 /** Milliseconds between two looks: no system tells a program of it in the same way. */
 const LOOK_MS = 2_000;
@@ -40,8 +41,9 @@ export class NetworkWatch implements NetworkChanges {
   #wait(): void {
     this.#cancel = this.#clock.after(LOOK_MS, () => {
       const now = this.#look();
-      const changed = now !== this.#known;
-      this.#known = now;
+      // A machine has one address at least, its loopback's: without any it could not be told.
+      const changed = now !== "" && now !== this.#known;
+      if (changed) this.#known = now;
       if (changed) { for (const told of this.#told) told(); }
       if (this.#told.size > 0) this.#wait();
     });
@@ -53,10 +55,5 @@ export class NetworkWatch implements NetworkChanges {
 }
 
 function ownAddresses(): string[] {
-  try {
-    return Deno.networkInterfaces().map(({ name, address }) => `${name} ${address}`);
-  } catch {
-    // Some systems refuse it for a moment while an interface goes.
-    return [];
-  }
+  return networkInterfaces().map(({ name, address }) => `${name} ${address}`);
 }

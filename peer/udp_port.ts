@@ -25,7 +25,7 @@ const COUNTING = -1;
 export type TakeFromSocket = (socket: number, bytes: Uint8Array, from: Address) => void;
 
 export class UdpPort {
-  /** Resolves when STUN has answered, or will not. */
+  /** Resolves when STUN has answered, or will not, or cannot be asked. */
   readonly known: Promise<void>;
   /** Told when the port is seen elsewhere, or no more: another one is needed. */
   onChanged: (() => void) | undefined;
@@ -99,6 +99,8 @@ export class UdpPort {
     if (!server || this.#closed) return;
     this.#server = server;
     const sightings = await this.#sight(server);
+    // Without a socket there was nobody to ask: that tells nothing of the network.
+    if (sightings.length === 0) return;
     const hosts = ownHosts(isLoopback(server.host));
     const mapping = mappingOf(sightings, hosts);
     const seen = sightings.flatMap((each) => each.seen);

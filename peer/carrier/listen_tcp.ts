@@ -3,6 +3,7 @@ import { type Clock, sleep } from "../../protocol/clock.ts";
 import { P2pError, UsageError } from "../../protocol/errors.ts";
 import { type Address, isUnspecified } from "../../protocol/address.ts";
 import { systemClock } from "../clock.ts";
+import { networkInterfaces } from "../interfaces.ts";
 import { describeNetworkError } from "../network_error.ts";
 import { TcpConnection } from "./tcp.ts";
 
@@ -85,7 +86,7 @@ export async function acceptEach(
 export function reachableAddresses(host: string | undefined, port: number): Address[] {
   if (host !== undefined && !isUnspecified(host)) return [{ host, port }];
   const ipv4Only = host === "0.0.0.0";
-  const found = Deno.networkInterfaces()
+  const found = networkInterfaces()
     .filter((each) => !(ipv4Only && each.family === "IPv6") && !isLinkLocal(each.address))
     .sort((a, b) => rank(a) - rank(b));
   return found.map((each) => ({ host: each.address, port }));

@@ -37,3 +37,17 @@ Deno.test("NetworkWatch: what changed while nobody wanted to know is not told la
   end();
   assertEquals(clock.pending, 0);
 });
+
+Deno.test("NetworkWatch: a look at which the system tells no addresses is no change", async () => {
+  const clock = new FakeClock();
+  let addresses = ["lo 127.0.0.1"];
+  const watch = new NetworkWatch(clock, () => addresses);
+  let told = 0;
+  const end = watch.subscribe(() => told++);
+  addresses = [];
+  await clock.advance(10_000);
+  addresses = ["lo 127.0.0.1"];
+  await clock.advance(10_000);
+  assertEquals(told, 0);
+  end();
+});
