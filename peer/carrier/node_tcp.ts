@@ -10,6 +10,7 @@ import { type Clock, sleep } from "../../protocol/clock.ts";
 import type { Connection } from "../../protocol/connection.ts";
 import { ipToBytes } from "../../protocol/ip_address.ts";
 import { systemClock } from "../clock.ts";
+import { hedged } from "./hedged.ts";
 import { NodeTcpConnection } from "./node_tcp_connection.ts";
 import { punchedPath } from "./punched_path.ts";
 import { PUNCHED, RELAY, undialled } from "./tcp.ts";
@@ -87,12 +88,19 @@ async function connectToOne(hosts: string[], port: number, signal: AbortSignal):
   for (const host of hosts.slice(0, -1)) {
     try {
       const limited = AbortSignal.any([signal, AbortSignal.timeout(ONE_ADDRESS_MS)]);
-      return await connectFrom(0, { host, port }, limited);
+      return await connectHedged({ host, port }, limited);
     } catch (cause) {
       if (signal.aborted) throw cause;
     }
   }
-  return await connectFrom(0, { host: last, port }, signal);
+  return await connectHedged({ host: last, port }, signal);
+}
+
+function connectHedged(address: Address, signal: AbortSignal): Promise<Socket> {
+  return hedged(
+    (each) => connectFrom(0, address, each),
+    { signal, discard: (late) => late.destroy() },
+  );
 }
 
 /**

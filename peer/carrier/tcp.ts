@@ -4,6 +4,7 @@ import { UnreachableError } from "../../protocol/errors.ts";
 import { type Address, formatAddress, isLocal } from "../../protocol/address.ts";
 import { withoutMapping } from "../../protocol/ip_address.ts";
 import { describeNetworkError, NO_SUCH_HOST } from "../network_error.ts";
+import { hedged } from "./hedged.ts";
 
 /** Bytes read at once when the caller brings no room of its own. */
 const READ_BYTES = 65_536;
@@ -118,8 +119,12 @@ export async function dialTcp(
   signal: AbortSignal,
   callee: Callee = PEER,
 ): Promise<TcpConnection> {
+  const { host: hostname, port } = address;
   try {
-    const conn = await Deno.connect({ hostname: address.host, port: address.port, signal });
+    const conn = await hedged(
+      (signal) => Deno.connect({ hostname, port, signal }),
+      { signal, discard: (late) => late.close() },
+    );
     return new TcpConnection(conn);
   } catch (cause) {
     throw undialled(address, callee, signal, cause);

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { PunchSocket } from "../../../peer/carrier/punch_socket.ts";
 import type { Address } from "../../../protocol/address.ts";
 import { AsyncQueue } from "../../../peer/async_queue.ts";
@@ -12,7 +12,7 @@ interface Arrived {
 async function open(ipv6 = false) {
   const arrived = new AsyncQueue<Arrived>();
   const socket = await PunchSocket.open(ipv6, (bytes, from) => arrived.push({ bytes, from }));
-  assert(socket, "no socket");
+  if (!socket) throw new Error("No socket");
   return { socket, arrived };
 }
 
