@@ -9,14 +9,6 @@ import { Program, type ProgramOptions } from "../fakes/program.ts";
 import { RawServer } from "../fakes/raw_server.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
 
-/** This machine's address in a network: what it shows to others, and not to itself. */
-const OWN_ADDRESS = Deno.networkInterfaces().find(({ address, family }) =>
-  family === "IPv4" && !address.startsWith("127.") && !address.startsWith("169.254.")
-)?.address;
-if (!OWN_ADDRESS) {
-  console.warn("%cNOT TESTED: relayed sessions: this machine is in no network", "color: red");
-}
-
 interface Relay extends AsyncDisposable {
   program: Program;
   address: string;
@@ -100,84 +92,76 @@ Deno.test("by name: whatever a listener is called, the command that it prints le
   }
 });
 
-Deno.test({
-  name: "by name: what is not to go straight goes through the relay, and both sides say so",
-  ignore: !OWN_ADDRESS,
-  async fn() {
-    using folder = new TemporaryFolder();
-    await using relay = await startRelay({ host: OWN_ADDRESS! });
-    const flags = [
-      "--name",
-      "bob",
-      "--relay",
-      relay.address,
-      "--yes",
-      "--dir",
-      folder.folder("in"),
-    ];
-    await using bob = await Program.listen(flags);
-    await bob.says("Registered as bob");
-    const where = `through relay ${relay.address}, relayed, encrypted, key `;
-    await using anna = Program.start([
-      "connect",
-      "bob",
-      "--relay",
-      relay.address,
-      "--relay-only",
-    ]);
-    await anna.says(`Connected to bob (${where}`);
-    await bob.says(where);
-    await anna.write("hello\n/p\n");
-    await anna.says(new RegExp(`bob .* relay ${relay.address} +relayed`));
-    const file = folder.file("a.bin", crypto.getRandomValues(new Uint8Array(65_536)));
-    const sent = await Program.run([
-      "send",
-      "--to",
-      "bob",
-      "--relay",
-      relay.address,
-      "--relay-only",
-      file,
-    ]);
-    assertEquals(sent.code, 0, sent.stderr);
-    assertStringIncludes(sent.stderr, "relayed");
-    assertEquals(await Deno.readFile(folder.join("in", "a.bin")), await Deno.readFile(file));
-    await anna.write("/quit\n");
-    assertEquals((await anna.finished()).code, 0);
-  },
+Deno.test("by name: what is not to go straight goes through the relay, and both sides say so", async () => {
+  using folder = new TemporaryFolder();
+  await using relay = await startRelay();
+  const flags = [
+    "--name",
+    "bob",
+    "--relay",
+    relay.address,
+    "--yes",
+    "--dir",
+    folder.folder("in"),
+  ];
+  await using bob = await Program.listen(flags);
+  await bob.says("Registered as bob");
+  const where = `through relay ${relay.address}, relayed, encrypted, key `;
+  await using anna = Program.start([
+    "connect",
+    "bob",
+    "--relay",
+    relay.address,
+    "--relay-only",
+  ]);
+  await anna.says(`Connected to bob (${where}`);
+  await bob.says(where);
+  await anna.write("hello\n/p\n");
+  await anna.says(new RegExp(`bob .* relay ${relay.address} +relayed`));
+  const file = folder.file("a.bin", crypto.getRandomValues(new Uint8Array(65_536)));
+  const sent = await Program.run([
+    "send",
+    "--to",
+    "bob",
+    "--relay",
+    relay.address,
+    "--relay-only",
+    file,
+  ]);
+  assertEquals(sent.code, 0, sent.stderr);
+  assertStringIncludes(sent.stderr, "relayed");
+  assertEquals(await Deno.readFile(folder.join("in", "a.bin")), await Deno.readFile(file));
+  await anna.write("/quit\n");
+  assertEquals((await anna.finished()).code, 0);
 });
 
-Deno.test({
-  name: "by name: a file whose relay goes in the middle goes on when it is back",
-  ignore: !OWN_ADDRESS,
-  async fn() {
-    using folder = new TemporaryFolder();
-    const options = { config: folder.folder("relay"), flags: ["--circuit-rate", "4M"] };
-    const first = await startRelay({ host: OWN_ADDRESS!, ...options });
-    const { address } = first;
-    await using bob = await listen(address, "bob", ["--yes", "--dir", folder.folder("in")]);
-    const bytes = new Uint8Array(8_000_000).map((_, index) => index >> 10);
-    const file = folder.file("a.bin", bytes);
-    await using anna = Program.start([
-      "send",
-      "--to",
-      "bob",
-      "--relay",
-      address,
-      "--relay-only",
-      "--json",
-      file,
-    ]);
-    await anna.until("progress");
-    await kill(first);
-    await anna.until("away");
-    const port = address.split(":")[1]!;
-    await using _second = await startRelay({ host: OWN_ADDRESS!, port, ...options });
-    assertEquals((await anna.until("back")).path, "relayed");
-    assertEquals((await anna.finished()).code, 0);
-    await bob.until("received");
-    assertEquals(await Deno.readFile(folder.join("in", "a.bin")), bytes);
-  },
+Deno.test("by name: a file whose relay goes in the middle goes on when it is back", async () => {
+  using folder = new TemporaryFolder();
+  const options = { config: folder.folder("relay"), flags: ["--circuit-rate", "4M"] };
+  const first = await startRelay(options);
+  const { address } = first;
+  await using bob = await listen(address, "bob", ["--yes", "--dir", folder.folder("in")]);
+  const bytes = new Uint8Array(8_000_000).map((_, index) => index >> 10);
+  const file = folder.file("a.bin", bytes);
+  await using anna = Program.start([
+    "send",
+    "--to",
+    "bob",
+    "--relay",
+    address,
+    "--relay-only",
+    "--json",
+    file,
+  ]);
+  await anna.until("progress");
+  await kill(first);
+  await anna.until("away");
+  const port = address.split(":")[1]!;
+  await using _second = await startRelay({ port, ...options });
+  assertEquals((await anna.until("back")).path, "relayed");
+  assertEquals((await anna.finished()).code, 0);
+  await bob.until("received");
+  assertEquals(await Deno.readFile(folder.join("in", "a.bin")), bytes);
 });
 
 Deno.test("by name: a circuit gives way to a direct path that comes up later, and the chat goes on", async () => {
