@@ -18,7 +18,8 @@ Usage: p2p                  ask for an address to connect to, or listen
        p2p send --address ADDRESS --file PATH
                             send files and folders to a peer that listens
        p2p punch --relay ADDRESS --name NAME [--to NAME]
-                            be found by name, through NATs, and find others
+                            listen and connect in one: be found by name, and
+                            find others
        p2p relay            be where peers meet by name, and relay for those
                             that cannot reach each other
        p2p doctor           tell what this machine's network lets through
@@ -27,8 +28,9 @@ Usage: p2p                  ask for an address to connect to, or listen
 p2p COMMAND --help tells all about a command. p2p --version prints the version.
 
 Whoever listens needs a port that the other can reach, or a relay that both
-can. When two peers first meet, each keeps the other's key; a key that changes
-later is refused. A relay sees only ciphertext.
+can: by name, peers get straight to each other wherever their NATs let them, and
+through the relay, which sees only ciphertext, where they do not. When two peers
+first meet, each keeps the other's key; a key that changes later is refused.
 
 Files arrive under their own names only when they are whole. A transfer that
 broke off goes on where it was, when the same file is sent again.
@@ -74,6 +76,7 @@ In the chat every typed line goes to all peers, except:
   /nick NAME   go by another name
   /help        list these commands
   /quit        leave; Ctrl-D does the same
+With --plain there is only /quit.
 `;
 
 const LISTEN = `\
@@ -92,8 +95,9 @@ Usage: p2p listen [FLAGS]
   --stdout         write what a peer sends from its standard input to standard
                    output, and nothing else there
   --once           end after the first peer's session or transfer
-  --relay ADDRESS  also be reachable by your name through this relay: host:port,
-                   or host:port#KEY as p2p relay prints it (default: P2P_RELAY)
+  --relay ADDRESS  also be found by your name at this relay, from behind NATs,
+                   too: host:port, or host:port#KEY as p2p relay prints it
+                   (default: P2P_RELAY)
   --relay-only     let those who come by name come through the relay only, even
                    where a straight way could be found
   --password-file FILE
@@ -123,7 +127,8 @@ Usage: p2p connect ADDRESS [FLAGS]
        p2p connect NAME --relay ADDRESS [FLAGS]
 
 ADDRESS is 1.2.3.4:8080, [::1]:8080 or host.example:8080. NAME is what the peer
-calls itself at the relay; its bytes go straight where they can.
+calls itself at the relay; bytes go straight wherever the NATs let them, and
+through the relay, encrypted, where they do not.
 
   --relay ADDRESS  relay at which the peer is found: host:port, or host:port#KEY
                    as p2p relay prints it (default: P2P_RELAY)
@@ -160,8 +165,10 @@ Send files and folders to a peer that listens.
 Usage: p2p send --address ADDRESS --file PATH [--file PATH]... [PATH]...
        p2p send --to NAME --relay ADDRESS --file PATH ...
 
-ADDRESS is 1.2.3.4:8080, [::1]:8080 or host.example:8080. A PATH may be a
-folder; "-" is standard input, for a peer that runs p2p listen --stdout.
+ADDRESS is 1.2.3.4:8080, [::1]:8080 or host.example:8080. By NAME, bytes go
+straight wherever the NATs let them, and through the relay, encrypted, where
+they do not. A PATH may be a folder; "-" is standard input, for a peer that runs
+p2p listen --stdout.
 
   --address ADDRESS  the peer
   --to NAME          the peer, by its name at a relay
