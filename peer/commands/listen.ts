@@ -24,6 +24,7 @@ export async function listen(
   if (flags.plain) return await listenInPlain(environment, screen, flags);
   if (flags.stdout) keepStdoutPure(environment.output);
   const relay = await relayOf(flags);
+  if (flags["relay-only"] && !relay) throw noRelay();
   const host = await openHost(environment, flags.name);
   await using waiting = new Waiting(host, screen, {
     host: flags.host,
@@ -38,6 +39,12 @@ export async function listen(
   announce(host.output, waiting.listener.addresses, { plain: false });
   sayWhileWaiting(host, waiting, screen);
   await waiting.serve(flags.once);
+}
+
+function noRelay(): UsageError {
+  return new UsageError("--relay-only not used: there is no relay to come through", {
+    hint: "Name one with --relay HOST:PORT or P2P_RELAY, or leave --relay-only out.",
+  });
 }
 
 /**

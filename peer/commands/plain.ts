@@ -22,6 +22,7 @@ const USELESS = [
   "conflict",
   "stdout",
   "relay",
+  "relay-only",
   "password-file",
 ] as const;
 type UselessFlags = { [flag in typeof USELESS[number]]?: unknown };

@@ -55,6 +55,8 @@ const USAGE: [words: string[], message: string, hint: string][] = [
     "leave --stun-port",
   ],
   [["relay", "--port", "9", "--stun-port", "9"], "--stun-port 9 is the port of", "Name another"],
+  [["listen", "--relay-only"], "--relay-only not used: there is no relay", "--relay HOST:PORT"],
+  [["listen", "--relay-only", "--plain"], "--relay-only does not go with --plain", "Leave out one"],
   [["connect", "1.2.3.4:80", "--relay-only"], "No relay leads to 1.2.3.4:80", "Leave --relay-only"],
   [["punch"], "No relay to be found at", "--relay HOST:PORT or P2P_RELAY"],
   [["punch", "--to", "anna", "--name", "bob"], "No relay to be found at", "p2p relay runs one"],
