@@ -157,22 +157,17 @@ export class NameRoute implements Route {
     expected: Uint8Array | undefined,
     circuit: boolean,
   ): Promise<NoWay | undefined> {
-    const { relay, identity, trust, dialRelay } = this.#options;
+    const { relay, identity, trust, dialRelay, ownName: username } = this.#options;
     using search = this.#beginSearch(race);
     const options = { relay, identity, trust, clock: this.#clock, dial: dialRelay };
     await using client = await RelayClient.connect({ ...options, signal: race.over });
-    const introduce = (reach: Reach | undefined, withCircuit: boolean) => {
-      const { target, ownName: username } = { target: this.target, ...this.#options };
-      return client.introduce({ target, username, reach, circuit: withCircuit });
-    };
+    const introduce = (reach: Reach | undefined, withCircuit: boolean) =>
+      client.introduce({ target: this.target, username, reach, circuit: withCircuit });
     const info = await introduce(await search?.reach(), circuit);
     const key = await this.#checkKey(info, expected);
-    this.#candidates = usableCandidates(info.candidates ?? [], client.address);
-    this.#addDirect(race, this.#candidates, key, this.#isGood);
-    if (info.circuit) race.addLater(this.#circuit(info.circuit, key, client.address));
-    if (this.#shunned.size > 0) await race.decided();
-    if (!race.won) this.#addDirect(race, this.#candidates, key, (path) => !this.#isGood(path));
-    else if (!this.#isGood("punched")) return { because: FELL_SILENT, forGood: false };
+    if (!await this.#addTold(race, info, key, client.address)) {
+      return { because: FELL_SILENT, forGood: false };
+    }
     const noWay = await search?.run(info, {
       client,
       introduce: (reach) => introduce(reach, false),
@@ -180,6 +175,27 @@ export class NameRoute implements Route {
     }).catch(asNoWay);
     await race.decided();
     return noWay;
+  }
+
+  /**
+   * Adds the ways that an introduction tells of; those that have just fallen silent only where
+   * nothing else is found.
+   * @param at where the relay is
+   * @returns whether punching is worth a try besides
+   */
+  async #addTold(
+    race: Race<SecureConnection>,
+    info: PeerInfo,
+    key: Uint8Array,
+    at: Address,
+  ): Promise<boolean> {
+    this.#candidates = usableCandidates(info.candidates ?? [], at);
+    this.#addDirect(race, this.#candidates, key, this.#isGood);
+    if (info.circuit) race.addLater(this.#circuit(info.circuit, key, at));
+    if (this.#shunned.size > 0) await race.decided();
+    if (race.won) return this.#isGood("punched");
+    this.#addDirect(race, this.#candidates, key, (path) => !this.#isGood(path));
+    return true;
   }
 
   /** Whether a path may be taken where there are others. */

@@ -98,7 +98,7 @@ export function punchCandidates(peer: Reach, own: Reach): Address[] {
 }
 
 /** The addresses at which a sequential NAT is to show its next connections; else none. */
-export function predictedAddresses({ mapping, seen }: Reach): Address[] {
+function predictedAddresses({ mapping, seen }: Reach): Address[] {
   const last = seen.at(-1);
   const step = stepOf(seen.slice(-2));
   if (mapping !== "sequential" || !last || step === undefined) return [];

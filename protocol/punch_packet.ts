@@ -24,9 +24,9 @@ const NONCE_OFFSET = ID_OFFSET + ID_BYTES;
 const MAC_BYTES = PUNCH_PACKET_BYTES - SIGNED_BYTES;
 
 /** The values are on the wire. */
-export const PunchType = { probe: 0x11, answer: 0x12, nominate: 0x13 } as const;
+const PunchType = { probe: 0x11, answer: 0x12, nominate: 0x13 } as const;
 /** The values are on the wire. */
-export const PunchSender = { asker: 0, target: 1 } as const;
+const PunchSender = { asker: 0, target: 1 } as const;
 export type PunchRole = keyof typeof PunchSender;
 
 export interface PunchPacket {
