@@ -116,8 +116,6 @@ class SystemOpening implements Opening {
     const { secret, peer, signal } = options;
     const [role, clock] = [this.#role, this.#clock];
     const punched = await punch(this.#port, { role, secret, plan, peer, signal, clock });
-    const { port, ipv6, remote, roundTripMs } = punched;
-    if (role === "asker") return await acceptQuic({ port, ipv6, remote, signal, clock });
-    return await dialQuic({ port, ipv6, remote, roundTripMs, signal, clock });
+    return await (role === "asker" ? acceptQuic : dialQuic)({ ...punched, signal, clock });
   }
 }

@@ -58,16 +58,11 @@ function sameHost(one: string, other: string): boolean {
   return bytes !== undefined && otherBytes !== undefined && equalBytes(bytes, otherBytes);
 }
 
-export interface DialQuicOptions extends QuicPortOptions {
-  /** How long a round trip takes, if that has been measured. */
-  roundTripMs?: number | undefined;
-}
-
 /**
  * The target's side: dials from the local port. Resolves when the other side has said something.
  * @throws {UnreachableError} if the port is taken, or nobody answers in 10 s, or before the signal aborts
  */
-export async function dialQuic(options: DialQuicOptions): Promise<Connection> {
+export async function dialQuic(options: QuicPortOptions): Promise<Connection> {
   const { signal, roundTripMs = USUAL_ROUND_TRIP_MS } = options;
   const port = await QuicPort.open(options);
   const dialling = new Dialling(port, Math.max(MIN_BETWEEN_MS, ROUND_TRIPS * roundTripMs));
