@@ -23,8 +23,10 @@ import { readOut } from "../protocol/read_out.ts";
  * other.
  */
 const HELD_UP_MS = 1_000;
-/** Milliseconds in which a sign of life must come after the network has changed. */
+/** Milliseconds in which a sign of life must come where there is doubt. */
 const CHECK_MS = 3_000;
+/** Of these, the ones at whose end something must still come: before that it may have been late. */
+const CHECK_LAST_MS = 1_500;
 /** Bytes that one link carries in one go. */
 const TURN_BYTES = 4 * 1_048_576;
 
@@ -70,7 +72,8 @@ export class Link {
   #sinceTurn = 0;
   #cancelKeepAlive: () => void = () => {};
   #cancelStuck: () => void = () => {};
-  #cancelCheck: () => void = () => {};
+  /** The check that is under way is over. */
+  #checked: () => void = () => {};
 
   /** @param decoder holds what was already read of the connection */
   constructor(
@@ -98,15 +101,27 @@ export class Link {
     this.#receiveLoop();
   }
 
-  /** Whether it still works is in doubt: it is given up if nothing comes soon. */
-  check(): void {
-    const asked = this.#clock.now();
+  /**
+   * Whether it still works is in doubt: it is given up where PING gets no answer in 3 s, and nothing
+   * else comes at their end.
+   * @param doubt why it is to be given up
+   * @returns when that is known
+   */
+  check(doubt: string): Promise<void> {
     this.#pingDue = true;
     this.wake();
-    this.#cancelCheck();
-    this.#cancelCheck = this.#clock.after(CHECK_MS, () => {
-      if (this.#lastHeard < asked) this.#lose(new UnreachableError("the network has changed"));
+    this.#checked();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#clock.after(CHECK_MS, () => {
+      resolve();
+      const silentMs = this.#clock.now() - this.#lastHeard;
+      if (silentMs > CHECK_LAST_MS) this.#lose(new UnreachableError(doubt));
     });
+    this.#checked = () => {
+      cancel();
+      resolve();
+    };
+    return promise;
   }
 
   /** There may be something to send. */
@@ -136,7 +151,7 @@ export class Link {
     this.#closed = true;
     this.#cancelKeepAlive();
     this.#cancelStuck();
-    this.#cancelCheck();
+    this.#checked();
     this.wake();
   }
 
@@ -244,6 +259,7 @@ export class Link {
       this.wake();
     } else if (frame.type === FrameType.pong) {
       this.#roundTrip = (this.#microseconds() - decodeCount(frame.payload)) / 1_000;
+      this.#checked();
     }
   }
 

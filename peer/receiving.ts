@@ -89,7 +89,7 @@ export class Receiving {
         conflict: this.#options.conflict ?? (this.#screen.interactive ? "ask" : "rename"),
         claims: this.#claims,
         memory: this.#memory,
-        isStale: () => peer.session.state !== "connected",
+        isStale: async () => !await peer.session.isThere(),
         signal,
         ...(this.#options.toStdout && { stdout: this.#stdout }),
         decide: async (offer) => {

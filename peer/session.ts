@@ -253,7 +253,16 @@ export class Session {
 
   /** The network has changed: a connection that does not answer soon is given up. */
   check(): void {
-    this.#link?.check();
+    this.#link?.check("the network has changed");
+  }
+
+  /**
+   * Whether the other side is there, as far as can be found out in 3 s: one that was killed, or has
+   * lost its network, may have said nothing of it.
+   */
+  async isThere(): Promise<boolean> {
+    await this.#link?.check("no answer");
+    return this.state === "connected";
   }
 
   /** Opens a stream. Works while the session is away: it then waits with the rest. */

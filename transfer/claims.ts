@@ -5,8 +5,8 @@
 export interface ClaimOwner {
   /** The sender's fingerprint. */
   readonly from: string;
-  /** Whether the sender is no longer there and only has not been given up yet. */
-  isStale(): boolean;
+  /** Whether the sender is no longer there and only has not been given up yet. May take seconds. */
+  isStale(): Promise<boolean>;
   /** Stops the receive, which then releases its claims. */
   cancel(): void;
 }
@@ -31,7 +31,11 @@ export class Claims {
       const held = this.#held.get(part);
       if (!held) break;
       if (held.owner.from !== owner.from) return "foreign";
-      if (held.owner === owner || !held.owner.isStale()) return "busy";
+      if (held.owner === owner) return "busy";
+      const stale = await held.owner.isStale();
+      // Meanwhile it may have been released, and claimed by another.
+      if (this.#held.get(part) !== held) continue;
+      if (!stale) return "busy";
       held.owner.cancel();
       await held.released.promise;
     }

@@ -91,8 +91,8 @@ export interface ReceiveOptions {
   claims: Claims;
   /** Bytes of entries that all offers of a process may have at once; large ones are counted only. */
   memory?: Budget | undefined;
-  /** Whether the sender's session has no connection, so that the same sender may start over. */
-  isStale?: (() => boolean) | undefined;
+  /** Whether the sender is gone for all that can be found out, so that it may start over. */
+  isStale?: (() => Promise<boolean>) | undefined;
 }
 
 export interface ReceiveResult {
@@ -158,8 +158,8 @@ class Receiver implements ClaimOwner {
     return this.#options.from;
   }
 
-  isStale(): boolean {
-    return this.#options.isStale?.() ?? false;
+  isStale(): Promise<boolean> {
+    return this.#options.isStale?.() ?? Promise.resolve(false);
   }
 
   /** The same sender has come back over another session: this one's stream leads nowhere. */

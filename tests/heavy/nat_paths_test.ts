@@ -87,6 +87,26 @@ natTest(
   },
 );
 
+natTest(
+  "a sender that is killed over a punched path resumes when it is started again at once",
+  [...HOMES, "--rate", "40"],
+  async (lab) => {
+    await using meeting = await Meeting.open(lab);
+    await meeting.makeFilm();
+    await using killed = meeting.startFilm();
+    await untilPath(killed, ["punched"]);
+    await meeting.listener.until("progress", ({ bytes }) => bytes > 10 * MIB);
+    killed.kill("SIGKILL");
+    await killed.finished();
+    await using again = meeting.startFilm();
+    await meeting.filmSent(again);
+    const [{ bytes }] = again.events.filter(({ event }) => event === "progress") as [
+      { bytes: number },
+    ];
+    assertLess(5 * MIB, bytes);
+  },
+);
+
 natTest("the relay is killed: chat and files go on over the punched path", HOMES, async (lab) => {
   await using meeting = await Meeting.open(lab);
   await meeting.makeFilm();

@@ -1100,3 +1100,16 @@ Deno.test("Session: after a change of network a connection that does not answer 
     await endPair(pair);
   }
 });
+
+Deno.test("Session.isThere(): a connection that says nothing more is given up, and only such a one", async () => {
+  for (const works of [true, false]) {
+    const pair = await sessionPair();
+    await pair.clock.advance(1);
+    if (!works) pair.near.stall();
+    const there = await pair.clock.until(pair.initiator.isThere(), works ? 100 : 3_000);
+    assertEquals([there, pair.initiator.state], [works, works ? "connected" : "away"]);
+    if (!works) assertEquals(await pair.initiator.isThere(), false);
+    if (!works) await pair.join();
+    await endPair(pair);
+  }
+});

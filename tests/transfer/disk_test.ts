@@ -117,7 +117,7 @@ Deno.test("errorCode() knows the system's errors as Deno throws them", () => {
 });
 
 /** A receive that has come to its middle and waits there, and what it will come to. */
-async function halfway(rig: Rig, options: { isStale: () => boolean; from?: string }) {
+async function halfway(rig: Rig, options: { isStale: () => Promise<boolean>; from?: string }) {
   const [a, b] = streamPair();
   const reached = Promise.withResolvers<void>();
   const read = b.read.bind(b);
@@ -149,7 +149,7 @@ async function halfway(rig: Rig, options: { isStale: () => boolean; from?: strin
 Deno.test("The same file from the same sender is busy while it is received", async () => {
   using rig = new Rig();
   rig.file("big", noise(4 * MIB));
-  const first = await halfway(rig, { isStale: () => false });
+  const first = await halfway(rig, { isStale: () => Promise.resolve(false) });
   const { sent, received } = await rig.attempt();
   assertEquals((reasonOf(sent) as OfferRefusedError).refusal.code, RefuseCode.busy);
   assertEquals(reasonOf(received).message, "Cannot receive big: it is being received already");
@@ -162,7 +162,7 @@ Deno.test("The same file from the same sender is busy while it is received", asy
 Deno.test("A receive whose sender is gone gives way to the same sender, who resumes it", async () => {
   using rig = new Rig();
   rig.file("big", noise(4 * MIB));
-  const first = await halfway(rig, { isStale: () => true });
+  const first = await halfway(rig, { isStale: () => Promise.resolve(true) });
   const { received } = await rig.transfer();
   assertEquals(received.resumedBytes >= MIB, true);
   const [, outcome] = await first.outcome;
@@ -176,7 +176,7 @@ Deno.test("A receive whose sender is gone gives way to the same sender, who resu
 Deno.test("The same name from two senders at once arrives twice", async () => {
   using rig = new Rig();
   rig.file("big", noise(4 * MIB));
-  const first = await halfway(rig, { isStale: () => false, from: "another" });
+  const first = await halfway(rig, { isStale: () => Promise.resolve(false), from: "another" });
   await rig.transfer();
   first.goOn();
   await first.outcome;
