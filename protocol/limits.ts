@@ -93,6 +93,7 @@ export const OPENER_TTL = 5;
 export const PROBE_MS = 50;
 /** Milliseconds between two PROBEs to an address, from SLOW_PROBE_AFTER_MS on. */
 export const SLOW_PROBE_MS = 250;
+/** Milliseconds after the start, or after the other side was first heard from an address. */
 export const SLOW_PROBE_AFTER_MS = 1_000;
 /** Milliseconds after which a dependent NAT's ports are guessed. */
 export const SPRAY_AFTER_MS = 750;

@@ -58,18 +58,10 @@ export async function punchInPlain(
       if (event.type === "left" && flags.once) punch.leave();
     },
   });
-  const leave = () => punch.leave();
-  host.signal.addEventListener("abort", leave);
-  if (host.signal.aborted) leave();
   try {
     receive(socket, punch);
-    const visiting = flags.to !== undefined;
-    if (visiting) await Promise.race([talk.begun, punch.over]);
-    await Promise.race([punch.over, say(host, screen, punch, visiting)]);
-    await punch.over;
-    host.signal.throwIfAborted();
+    await converse(host, screen, { punch, talk, visiting: flags.to !== undefined });
   } finally {
-    host.signal.removeEventListener("abort", leave);
     await punch.leave();
     await sending;
     socket.close();
@@ -85,6 +77,25 @@ function noSuchHost(relay: string): never {
 async function receive(socket: UdpSocket, punch: PlainPunch): Promise<void> {
   for (let next = await socket.receive(); next; next = await socket.receive()) {
     punch.receive(next.bytes, next.from);
+  }
+}
+
+/** Until it is over, or the user ends it. What is typed by who visits waits until somebody is there. */
+async function converse(
+  host: Host,
+  screen: Screen,
+  { punch, talk, visiting }: { punch: PlainPunch; talk: Talk; visiting: boolean },
+): Promise<void> {
+  const leave = () => punch.leave();
+  host.signal.addEventListener("abort", leave);
+  if (host.signal.aborted) leave();
+  try {
+    if (visiting) await Promise.race([talk.begun, punch.over]);
+    await Promise.race([punch.over, say(host, screen, punch, visiting)]);
+    await punch.over;
+    host.signal.throwIfAborted();
+  } finally {
+    host.signal.removeEventListener("abort", leave);
   }
 }
 
