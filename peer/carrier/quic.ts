@@ -41,14 +41,25 @@ async function acceptEach(port: QuicPort, came: (connection: Connection) => void
   const stop = () => listener.stop();
   opening.settled.then(stop, stop);
   for (;;) {
-    // An address can be seen only once the connection is accepted.
-    const conn = (await listener.incoming()).accept({ zeroRtt: true });
-    if (sameHost(conn.remoteAddr.hostname, port.remote.host)) {
+    const conn = begin(await listener.incoming());
+    if (conn && sameHost(conn.remoteAddr.hostname, port.remote.host)) {
       opening.add(conn);
       came(opening);
     } else {
-      conn.close();
+      conn?.close();
     }
+  }
+}
+
+/**
+ * Takes what comes, whoever it is from: an address can be seen only then. Undefined for what is no
+ * attempt of ours, such as one of another protocol.
+ */
+function begin(incoming: Deno.QuicIncoming): Deno.QuicConn | undefined {
+  try {
+    return incoming.accept({ zeroRtt: true });
+  } catch {
+    return undefined;
   }
 }
 

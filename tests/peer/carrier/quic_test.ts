@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import type { Address } from "../../../protocol/address.ts";
 import type { Connection } from "../../../protocol/connection.ts";
@@ -190,14 +191,14 @@ class RawDialler implements AsyncDisposable {
   readonly #endpoint = new Deno.QuicEndpoint({ hostname: HOST, port: this.port });
   readonly #conns: Deno.QuicConn[] = [];
 
-  async dial(port: number): Promise<Deno.QuicConn> {
+  async dial(port: number, protocol = "p2p/1"): Promise<Deno.QuicConn> {
     const conn = await Deno.connectQuic({
       endpoint: this.#endpoint,
       hostname: HOST,
       port,
       serverName: CERTIFICATE_NAME,
       caCerts: [CERTIFICATE],
-      alpnProtocols: ["p2p/1"],
+      alpnProtocols: [protocol],
     });
     this.#conns.push(conn);
     return conn;
@@ -208,6 +209,17 @@ class RawDialler implements AsyncDisposable {
     await Promise.allSettled(this.#conns.map((conn) => conn.closed));
   }
 }
+
+Deno.test("QUIC: who comes with another protocol does not keep the other side from coming", async () => {
+  await using stranger = new RawDialler();
+  const [port, own] = [freeUdpPort(), freeUdpPort()];
+  const accepting = acceptQuic({ port, ipv6: false, remote: local(own), signal: never });
+  // So that it listens.
+  await delay(50);
+  for (let i = 0; i < 3; i++) await assertRejects(() => stranger.dial(port, "another"));
+  const dialling = dialQuic({ port: own, ipv6: false, remote: local(port), signal: never });
+  await disposeAll(...await greet(accepting, dialling));
+});
 
 Deno.test("QUIC's dialler can open no streams", async () => {
   await using dialler = new RawDialler();
