@@ -37,6 +37,8 @@ async function run(invocation: Invocation, environment: Environment): Promise<vo
     }
     case "doctor":
       return await (await import("./peer/commands/doctor.ts")).doctor(environment, invocation);
+    case "history":
+      return await (await import("./peer/commands/history.ts")).history(environment, invocation);
     case "forget":
       return await (await import("./peer/commands/forget.ts"))
         .forget(environment, invocation.operands[0]!);

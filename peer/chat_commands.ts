@@ -2,15 +2,18 @@
 import { FileError, P2pError } from "../protocol/errors.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
 import { collectSources } from "../transfer/walk.ts";
+import { historyFields, historyLine, partyOf } from "./history/entry.ts";
+import { keepFiles } from "./history/keep_files.ts";
 import { type Host, requireName } from "./host.ts";
 import type { Peer, Room } from "./room.ts";
-import { sendSources } from "./sending.ts";
+import { nameOf, sendSources } from "./sending.ts";
 import { escapeText } from "./terminal/escape.ts";
 import { textWidth } from "./terminal/width.ts";
 import { describe } from "./words.ts";
 
 const HELP = [
   "/send PATH   send a file or folder to everybody here",
+  "/history [N] the last lines, 20 or N, with those who are here",
   "/l           who is here",
   "/p           their addresses, fingerprints and the path the bytes take",
   "/nick NAME   go by another name",
@@ -18,6 +21,9 @@ const HELP = [
   "/quit        say goodbye and end",
   "A line that begins with // is said with one slash.",
 ];
+
+/** Lines that /history shows. */
+const HISTORY_LINES = 20;
 
 /** What becomes of the chat after a line. */
 export type AfterLine = "go on" | "quit";
@@ -49,6 +55,8 @@ async function runCommand(
   switch (command) {
     case "send":
       return await sendToAll(host, room, argument);
+    case "history":
+      return await showHistory(host, room, argument);
     case "l":
       return listNames(host, room);
     case "p":
@@ -79,9 +87,33 @@ async function sendToAll(host: Host, room: Room, argument: string): Promise<void
   const sources = await collectSources([localPath(argument)], { signal: host.signal });
   for (const peer of room.chatting) {
     const { output, signal } = host;
-    const sending = sendSources(peer.session, sources, { output, signal });
+    const sending = sendSources(peer.session, sources, { output, signal }).then(({ items }) => {
+      const what = { from: host.name, items, name: nameOf(sources) };
+      keepFiles(host.history, { sent: true, party: partyOf(peer), ...what });
+    });
     room.track(sending).catch((error) => output.error(describe(error)));
   }
+}
+
+/** The last lines with those who are here; where nobody is, with everybody. */
+async function showHistory(host: Host, room: Room, argument: string): Promise<void> {
+  const { history, output } = host;
+  if (!/^([1-9]\d{0,5})?$/.test(argument)) {
+    throw new P2pError("Nothing shown: how many lines is a number", { hint: "/history 50" });
+  }
+  if (!history) {
+    throw new P2pError("Nothing shown: this chat goes without history", {
+      hint: "Start p2p without --no-history and P2P_NO_HISTORY.",
+    });
+  }
+  const present = room.chatting.map(({ session }) => session.remoteKey);
+  const entries = await history.read({
+    keys: present.length > 0 ? present : undefined,
+    last: argument === "" ? HISTORY_LINES : Number(argument),
+  });
+  if (entries.length === 0) output.say("Nothing is kept of those who are here yet.");
+  output.say(...entries.map(historyLine));
+  for (const entry of entries) output.event("history", historyFields(entry));
 }
 
 /**

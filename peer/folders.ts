@@ -1,4 +1,4 @@
-/** Where a user's settings live on each platform. */
+/** Where a user's settings and data live on each platform. */
 import { FileError } from "../protocol/errors.ts";
 
 /** Looks up an environment variable: `(name) => Deno.env.get(name)`, but in tests. */
@@ -15,6 +15,19 @@ export function configFolder(env: Environment, os: string = Deno.build.os): stri
   if (xdg !== undefined && isAbsolute(xdg, os)) return join(os, xdg, "p2p");
   if (os === "windows") return join(os, required(env, "APPDATA"), "p2p");
   const folder = os === "darwin" ? "Library/Application Support" : ".config";
+  return join(os, required(env, "HOME"), folder, "p2p");
+}
+
+/**
+ * The folder for what the program itself gathers: the history of chats. It need not exist yet.
+ * @param os as `Deno.build.os` has it
+ * @throws {FileError} if the environment does not tell where the user's folder is
+ */
+export function dataFolder(env: Environment, os: string = Deno.build.os): string {
+  const xdg = env("XDG_DATA_HOME");
+  if (xdg !== undefined && isAbsolute(xdg, os)) return join(os, xdg, "p2p");
+  if (os === "windows") return join(os, required(env, "LOCALAPPDATA"), "p2p");
+  const folder = os === "darwin" ? "Library/Application Support" : ".local/share";
   return join(os, required(env, "HOME"), folder, "p2p");
 }
 

@@ -4,6 +4,7 @@ import { fingerprint } from "../protocol/fingerprint.ts";
 import { checkName } from "../protocol/name.ts";
 import { systemClock } from "./clock.ts";
 import { configFolder } from "./folders.ts";
+import type { History } from "./history/history.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
 import { KnownPeers } from "./known_peers.ts";
 import { type NetworkChanges, NetworkWatch } from "./network_watch.ts";
@@ -32,6 +33,8 @@ export interface Host extends Environment {
   name: string;
   /** Tells when this machine is on another network. */
   network: NetworkChanges;
+  /** What is said and sent is kept here, unless the user wants no history. */
+  history?: Pick<History, "add" | "read"> | undefined;
 }
 
 /**

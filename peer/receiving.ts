@@ -15,6 +15,8 @@ import {
   type ReceiveResult,
 } from "../transfer/receive.ts";
 import { Slots } from "../transfer/slots.ts";
+import { partyOf } from "./history/entry.ts";
+import { keepFiles } from "./history/keep_files.ts";
 import type { Host } from "./host.ts";
 import type { Peer } from "./room.ts";
 import { formatBytes } from "./terminal/format.ts";
@@ -109,6 +111,13 @@ export class Receiving {
         },
       });
       if (!result.accepted) return false;
+      keepFiles(this.#host.history, {
+        sent: false,
+        from: peer.name,
+        party: partyOf(peer),
+        items: result.items,
+        name,
+      });
       this.#report(peer, result, progress?.finish("received") ?? `${name} received`);
       return true;
     } catch (error) {

@@ -9,6 +9,7 @@ import { P2pError, ProtocolError, StreamResetError } from "../protocol/errors.ts
 import { MAX_STREAMS } from "../protocol/limits.ts";
 import { GoodbyeCode } from "../protocol/session_frame.ts";
 import { Chat } from "../transfer/chat.ts";
+import { partyOf } from "./history/entry.ts";
 import type { Host } from "./host.ts";
 import { FILES_KIND, type Receiving } from "./receiving.ts";
 import type { Session, SessionEnd } from "./session.ts";
@@ -125,8 +126,10 @@ export class Room {
 
   /** Says a line to everybody who chats. */
   async say(text: string): Promise<void> {
-    if (this.chatting.length === 0) this.#host.output.say("Nobody is here yet to read that.");
-    await this.#tell(this.chatting, (chat) => chat.say(text));
+    const { chatting } = this;
+    if (chatting.length === 0) this.#host.output.say("Nobody is here yet to read that.");
+    await this.#tell(chatting, (chat) => chat.say(text));
+    this.#keepSaid(chatting, text);
   }
 
   /** Takes another name, and tells everybody. */
@@ -203,7 +206,7 @@ export class Room {
   async #converse(peer: Peer, chat: Chat): Promise<void> {
     try {
       for await (const message of chat.messages()) {
-        if (message.type === "text") this.#host.output.message(peer.name, message.text);
+        if (message.type === "text") this.#hear(peer, message.text);
         else await this.#renamed(peer, message.name);
       }
     } catch (error) {
@@ -213,6 +216,18 @@ export class Room {
         await peer.session.fail(error, { code: GoodbyeCode.protocolError, text: error.message });
       } else if (!(error instanceof P2pError)) throw error;
     }
+  }
+
+  #hear(peer: Peer, text: string): void {
+    const { output, history } = this.#host;
+    output.message(peer.name, text);
+    history?.add({ sent: false, private: false, from: peer.name, with: [partyOf(peer)], text });
+  }
+
+  #keepSaid(to: readonly Peer[], text: string): void {
+    if (to.length === 0) return;
+    const { name: from, history } = this.#host;
+    history?.add({ sent: true, private: false, from, with: to.map(partyOf), text });
   }
 
   async #renamed(peer: Peer, name: string): Promise<void> {

@@ -58,7 +58,7 @@ function report(output: Output, result: SendResult, summary: string, peer: strin
 }
 
 /** What a transfer is called in one line: its only file or directory, or how many there are. */
-function nameOf(sources: Sources): string {
+export function nameOf(sources: Sources): string {
   const [first] = sources.roots;
   if (sources.roots.length === 1) return first?.path === "-" ? "standard input" : first!.name;
   const { length } = sources.roots;

@@ -23,6 +23,7 @@ Usage: p2p                  ask for an address to connect to, or listen
        p2p relay            be where peers meet by name, and relay for those
                             that cannot reach each other
        p2p doctor           tell what this machine's network lets through
+       p2p history          show, export or delete what was said in chats
        p2p forget NAME      drop a peer's known key, if it changed for a reason
 
 p2p COMMAND --help tells all about a command. p2p --version prints the version.
@@ -49,8 +50,10 @@ Environment:
   P2P_NAME            the name that others see, if --name is not given
   P2P_RELAY           the relay, if --relay is not given
   P2P_RELAY_PASSWORD  the relay's password, if --password-file is not given
+  P2P_NO_HISTORY      if it is 1, chats are not kept
   P2P_DEBUG           if it is 1, errors show where they came from
   XDG_CONFIG_HOME     the folder in which p2p/ keeps your key and known peers
+  XDG_DATA_HOME       the folder in which p2p/ keeps the history of chats
   NO_COLOR            if it is set, nothing is coloured
 
 Standard output carries chat lines and what doctor found, or with --json one
@@ -71,12 +74,15 @@ Examples:
 const CHAT = `\
 In the chat every typed line goes to all peers, except:
   /send PATH   send a file or folder
+  /history [N] show the last lines (default: 20) with those who are here
   /l           list who is here
   /p           show peers' addresses, fingerprints and paths
   /nick NAME   go by another name
   /help        list these commands
   /quit        leave; Ctrl-D does the same
 With --plain there is only /quit.
+What is said and which files came and went is kept on this machine, readable by
+you alone: see p2p history --help. --no-history does without.
 `;
 
 const LISTEN = `\
@@ -104,6 +110,7 @@ Usage: p2p listen [FLAGS]
                    file with the relay's password (default: P2P_RELAY_PASSWORD)
   --plain          chat with anything that speaks lines of text, such as nc:
                    NOT ENCRYPTED, no files
+  --no-history     keep nothing of what is said (default: see p2p history)
   --json           print events on standard output, one JSON object a line
   --quiet          say nothing but chat, warnings and errors
   --help           print this
@@ -143,6 +150,7 @@ through the relay, encrypted, where they do not.
   --conflict MODE  if a file exists already: ask, skip, rename or overwrite
                    (default: ask on a terminal, else rename)
   --plain          speak plain lines of text, as nc does: NOT ENCRYPTED
+  --no-history     keep nothing of what is said (default: see p2p history)
   --json           print events on standard output, one JSON object a line
   --quiet          say nothing but chat, warnings and errors
   --help           print this
@@ -229,6 +237,7 @@ asks for you meanwhile is let in, too. It ends when all have left.
                    text: NOT ENCRYPTED, no files, and lines may get lost
   --password-file FILE
                    file with the relay's password (default: P2P_RELAY_PASSWORD)
+  --no-history     keep nothing of what is said (default: see p2p history)
   --json           print events on standard output, one JSON object a line
   --quiet          say nothing but chat, warnings and errors
   --help           print this
@@ -326,6 +335,37 @@ Examples:
     p2p doctor --stun stun.example --stun stun2.example:3479 --json
 `;
 
+const HISTORY = `\
+Show what was said and which files came and went in the chats of p2p listen,
+connect and punch: a line each, oldest first. Or delete it.
+
+Usage: p2p history [--with NAME] [--since TIME] [--last N] [FLAGS]
+       p2p history --clear [--with NAME]
+
+  --with NAME   only with this peer: a name that it ever had, or its fingerprint
+  --since TIME  only what came later: 2026-11-21, "2026-11-21 14:00", or how
+                long ago it was, 30m, 12h, 7d, 4w
+  --last N      only the last N of them
+  --clear       delete all of it, or all with that peer; asks before it does
+  --yes         do not ask
+  --json        print events on standard output, one JSON object a line
+  --quiet       say nothing but the history, warnings and errors
+  --help        print this
+
+It is kept in history.db in the folder p2p of XDG_DATA_HOME (default:
+~/.local/share), which only you can read; on macOS in ~/Library/Application
+Support/p2p, on Windows in %LOCALAPPDATA%\\p2p. It takes 64 MiB at most: then the
+oldest lines of whoever has most of them go. Of a line 65,536 characters are
+kept. Plain chat, and what p2p send sends, are not kept. What --clear deletes is
+overwritten; what is being said meanwhile in a running chat is kept again.
+
+Examples:
+  What bob wrote this week:
+    p2p history --with bob --since 7d
+  All of it, for another program:
+    p2p history --json
+`;
+
 const FORGET = `\
 Drop the key that is known for a peer. When you next meet, its key is kept anew:
 do this only if you know why the key changed.
@@ -352,5 +392,6 @@ const TEXTS: Readonly<Record<CommandName, string>> = {
   punch: PUNCH,
   relay: RELAY,
   doctor: DOCTOR,
+  history: HISTORY,
   forget: FORGET,
 };

@@ -29,6 +29,8 @@ const layers: Record<string, { from: string[]; packages: string[]; because: stri
       "node:dns/promises",
       "node:events",
       "node:net",
+      // Loaded when a chat begins: only types are imported at once.
+      "node:sqlite",
       "node:util",
     ],
     because: "network and terminal use the layers below, and nothing uses them but main.ts",

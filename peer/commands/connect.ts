@@ -6,6 +6,7 @@ import type { COMMANDS, ParsedFlags } from "../args.ts";
 import { takeLine } from "../chat_commands.ts";
 import { dialSession } from "../dialer.ts";
 import { type Environment, type Host, openHost, relayOf } from "../host.ts";
+import { openHistory } from "../history/history.ts";
 import { Receiving } from "../receiving.ts";
 import { Room } from "../room.ts";
 import type { Route } from "../route.ts";
@@ -30,7 +31,8 @@ export async function connect(
   using screen = opened ?? Screen.open({ onInterrupt: environment.interrupt });
   environment.output.screen = screen;
   if (flags.plain) return await connectInPlain(environment, screen, parseAddress(operand), flags);
-  const host = await openHost(environment, flags.name);
+  await using history = openHistory(environment.output, flags["no-history"]);
+  const host = { ...await openHost(environment, flags.name), history };
   const receiving = new Receiving(host, screen, {
     folder: flags.dir,
     accept: flags.yes,

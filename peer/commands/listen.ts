@@ -4,6 +4,7 @@ import { UsageError } from "../../protocol/errors.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
 import { takeLine } from "../chat_commands.ts";
 import { type Environment, type Host, openHost, relayOf } from "../host.ts";
+import { openHistory } from "../history/history.ts";
 import type { Output } from "../output.ts";
 import { Screen } from "../terminal/screen.ts";
 import { describe } from "../words.ts";
@@ -25,7 +26,8 @@ export async function listen(
   if (flags.stdout) keepStdoutPure(environment.output);
   const relay = await relayOf(flags);
   if (flags["relay-only"] && !relay) throw noRelay();
-  const host = await openHost(environment, flags.name);
+  await using history = openHistory(environment.output, flags["no-history"]);
+  const host = { ...await openHost(environment, flags.name), history };
   await using waiting = new Waiting(host, screen, {
     host: flags.host,
     port: flags.port ?? DEFAULT_PORT,

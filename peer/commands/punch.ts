@@ -2,6 +2,7 @@
 import { UnreachableError, UsageError } from "../../protocol/errors.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
 import { type Environment, type Host, openHost, relayOf } from "../host.ts";
+import { openHistory } from "../history/history.ts";
 import type { Relay } from "../relay_address.ts";
 import type { Route } from "../route.ts";
 import { namedTarget, routeTo } from "../target.ts";
@@ -21,7 +22,8 @@ export async function punch(environment: Environment, { flags }: Arguments): Pro
   if (flags.stdout) keepStdoutPure(environment.output);
   using screen = Screen.open({ onInterrupt: environment.interrupt });
   environment.output.screen = screen;
-  const host = await openHost(environment, flags.name);
+  await using history = openHistory(environment.output, flags["no-history"]);
+  const host = { ...await openHost(environment, flags.name), history };
   checkNotSelf(host.name, flags.to);
   if (flags.plain) return await punchInPlain(host, screen, { relay, flags });
   await using waiting = new Waiting(host, screen, {

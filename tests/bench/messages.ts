@@ -34,7 +34,10 @@ export async function messages(harness: Harness, options: Options): Promise<Sect
 
 async function measured(harness: Harness, program: string, trips: number): Promise<Figures> {
   const command = [Deno.execPath(), "run", ...RUN_FLAGS, program];
-  const env = { XDG_CONFIG_HOME: harness.path("messages-configuration") };
+  const env = {
+    XDG_CONFIG_HOME: harness.path("messages-configuration"),
+    XDG_DATA_HOME: harness.path("messages-data"),
+  };
   const server = harness.start([...command, "serve"], { server: true, stdout: "piped", env });
   const address = await server.firstLine();
   const client = harness.start([...command, "measure", address, String(trips)], {

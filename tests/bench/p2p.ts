@@ -53,7 +53,10 @@ export class P2p implements Tool {
   }
 
   #start(side: "sender" | "listener", words: string[], stdout?: "piped"): Child {
-    const env = { XDG_CONFIG_HOME: this.#harness.path(`${side}-configuration`) };
+    const env = {
+      XDG_CONFIG_HOME: this.#harness.path(`${side}-configuration`),
+      XDG_DATA_HOME: this.#harness.path(`${side}-data`),
+    };
     return this.#harness.start([...this.#command(), ...words], stdout ? { env, stdout } : { env });
   }
 

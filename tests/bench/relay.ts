@@ -99,7 +99,10 @@ async function startRelay(
   const program = options.program ?? `${import.meta.dirname}/../../main.ts`;
   const words = ["relay", "--port", "0", "--host", "127.0.0.1", "--json", ...UNLIMITED];
   const child = harness.start([Deno.execPath(), "run", ...RUN_FLAGS, program, ...words], {
-    env: { XDG_CONFIG_HOME: harness.path("relay-configuration") },
+    env: {
+      XDG_CONFIG_HOME: harness.path("relay-configuration"),
+      XDG_DATA_HOME: harness.path("relay-data"),
+    },
     stdout: "piped",
     server: true,
   });

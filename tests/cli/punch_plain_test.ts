@@ -228,7 +228,12 @@ Deno.test({
         columns: 110,
         rows: 16,
         command: programCommand(["punch", "--plain", "--relay", relay.address, ...words]),
-        env: { XDG_CONFIG_HOME: folder.join(words[1]!), P2P_NAME: "", P2P_RELAY: "" },
+        env: {
+          XDG_CONFIG_HOME: folder.join(words[1]!),
+          XDG_DATA_HOME: folder.join(words[1]!),
+          P2P_NAME: "",
+          P2P_RELAY: "",
+        },
       });
     await using bob = await start("--name", "bob");
     const waiting = await bob.waitFor(/--to bob --name NAME\n>$/);

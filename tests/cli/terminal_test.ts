@@ -27,7 +27,12 @@ class Terminal implements AsyncDisposable {
       rows: 16,
       ...options,
       command: ["sh", "-c", script, folder.path, ...programCommand(words)],
-      env: { XDG_CONFIG_HOME: folder.join("config"), P2P_NAME: "", ...options.env },
+      env: {
+        XDG_CONFIG_HOME: folder.join("config"),
+        XDG_DATA_HOME: folder.join("data"),
+        P2P_NAME: "",
+        ...options.env,
+      },
     });
     return new Terminal(folder, tmux);
   }

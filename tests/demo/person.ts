@@ -38,7 +38,7 @@ export class Person {
     return new Run({
       command: [Deno.execPath(), "run", "--no-prompt", ...RUN_FLAGS, PROGRAM, ...args],
       folder: this.folder,
-      env: { XDG_CONFIG_HOME: this.#configuration },
+      env: { XDG_CONFIG_HOME: this.#configuration, XDG_DATA_HOME: this.#configuration },
       show: this.#show,
       signal: this.#signal,
     });

@@ -19,6 +19,8 @@ export interface ProgramOptions {
    * own.
    */
   config?: string;
+  /** The folder for XDG_DATA_HOME, for a history that several runs share. Default: one of its own. */
+  data?: string;
   /** The folder that it runs in. Default: one of its own. */
   cwd?: string;
   env?: Readonly<Record<string, string>>;
@@ -65,6 +67,7 @@ export class Program implements AsyncDisposable {
         // Deno would ask the network, which the tests count the packets of.
         DENO_NO_UPDATE_CHECK: "1",
         XDG_CONFIG_HOME: options.config ?? this.#own.join("config"),
+        XDG_DATA_HOME: options.data ?? this.#own.join("data"),
         ...options.env,
       },
       stdin: "piped",
@@ -239,7 +242,7 @@ export class Program implements AsyncDisposable {
 /** This process's environment without what would change what the program says. */
 function quietEnvironment(): Record<string, string> {
   const kept = Object.entries(Deno.env.toObject()).filter(([name]) => {
-    return !/^(P2P_|NO_COLOR$|FORCE_COLOR$|XDG_CONFIG_HOME$|DENO_NO_PROMPT$)/.test(name);
+    return !/^(P2P_|NO_COLOR$|FORCE_COLOR$|XDG_(CONFIG|DATA)_HOME$|DENO_NO_PROMPT$)/.test(name);
   });
   return Object.fromEntries(kept);
 }

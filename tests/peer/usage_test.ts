@@ -56,7 +56,15 @@ Deno.test("usage() of the program names every command, exit code and variable", 
   const listed = [...usage().matchAll(/^ {2}(\d+) {2,}/gm)].map(([, code]) => Number(code));
   assertEquals(listed, [...codes].sort((a, b) => a - b));
   for (
-    const name of ["P2P_NAME", "P2P_RELAY", "P2P_RELAY_PASSWORD", "XDG_CONFIG_HOME", "NO_COLOR"]
+    const name of [
+      "P2P_NAME",
+      "P2P_RELAY",
+      "P2P_RELAY_PASSWORD",
+      "XDG_CONFIG_HOME",
+      "XDG_DATA_HOME",
+      "P2P_NO_HISTORY",
+      "NO_COLOR",
+    ]
   ) assert(usage().includes(name));
 });
 
