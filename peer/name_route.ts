@@ -1,6 +1,6 @@
 /**
  * The way to whom a relay knows by a name: looked up there, then raced for over the addresses that
- * the peer has told, and over a circuit through the relay.
+ * the peer has told, through the NATs of both sides, and over a circuit through the relay.
  */
 import { type Address, isLocal } from "../protocol/address.ts";
 import { equalBytes } from "../protocol/bytes.ts";
@@ -29,7 +29,7 @@ import type { Found, KnownPeer, Route, RouteOptions } from "./route.ts";
 import type { OpenStraight } from "./straight.ts";
 import { type NoWay, StraightSearch } from "./straight_search.ts";
 
-const FELL_SILENT = "the straight way has just fallen silent";
+const FELL_SILENT = "the last one has just fallen silent, and is tried again in a while";
 /**
  * When a straight way is looked for again where none was found: soon, for others may have been asking
  * the same peer at the same time, and ever less often, for most NATs stay what they are.

@@ -44,6 +44,16 @@ class Lab implements AsyncDisposable {
   }
 }
 
+/** Lines both ways, then anna leaves. */
+async function chat(anna: Program, bob: Program): Promise<void> {
+  await anna.write("through two NATs\n");
+  assertEquals((await bob.until("message")).text, "through two NATs");
+  await bob.write("and back\n");
+  assertEquals((await anna.until("message")).text, "and back");
+  await anna.write("/quit\n");
+  assertEquals((await anna.finished()).code, 0);
+}
+
 /** Talks both ways; tells where each saw the other. */
 async function talk(lab: Lab): Promise<string[]> {
   await using bob = lab.punch("b", "bob");
@@ -51,12 +61,7 @@ async function talk(lab: Lab): Promise<string[]> {
   await using anna = lab.punch("a", "anna", "--to", "bob");
   const [toBob, toAnna] = await Promise.all([anna.until("connected"), bob.until("connected")]);
   assertEquals([toBob.path, toAnna.path], ["punched", "punched"]);
-  await anna.write("through two NATs\n");
-  assertEquals((await bob.until("message")).text, "through two NATs");
-  await bob.write("and back\n");
-  assertEquals((await anna.until("message")).text, "and back");
-  await anna.write("/quit\n");
-  assertEquals((await anna.finished()).code, 0);
+  await chat(anna, bob);
   await bob.until("disconnected");
   return [toBob.address, toAnna.address].map((each) => each.split(":")[0]);
 }
@@ -112,10 +117,5 @@ natTest("punch from port-restricted to port-restricted: straight soon, and chat 
   if (connected.path !== "punched") {
     assertEquals((await anna.until("path")).path, "punched");
   }
-  await anna.write("through two NATs\n");
-  assertEquals((await bob.until("message")).text, "through two NATs");
-  await bob.write("and back\n");
-  assertEquals((await anna.until("message")).text, "and back");
-  await anna.write("/quit\n");
-  assertEquals((await anna.finished()).code, 0);
+  await chat(anna, bob);
 });
