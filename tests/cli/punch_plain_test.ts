@@ -1,8 +1,9 @@
 /** `p2p punch --plain`: with each other, and with a program that knows only Peer-Punch's protocol. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Program, programCommand } from "../fakes/program.ts";
+import { Program } from "../fakes/program.ts";
+import { punchAtTerminal } from "../fakes/punch_terminal.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
-import { hasTmux, Tmux } from "../fakes/tmux.ts";
+import { hasTmux } from "../fakes/tmux.ts";
 
 const WARNING = "PLAIN: nothing is encrypted";
 
@@ -223,22 +224,15 @@ Deno.test({
   async fn() {
     using folder = new TemporaryFolder();
     await using relay = await Program.relay();
-    const start = (...words: string[]) =>
-      Tmux.start({
-        columns: 110,
-        rows: 16,
-        command: programCommand(["punch", "--plain", "--relay", relay.address, ...words]),
-        env: {
-          XDG_CONFIG_HOME: folder.join(words[1]!),
-          XDG_DATA_HOME: folder.join(words[1]!),
-          P2P_NAME: "",
-          P2P_RELAY: "",
-        },
-      });
-    await using bob = await start("--name", "bob");
+    const start = (name: string, ...words: string[]) =>
+      punchAtTerminal(
+        ["--plain", "--relay", relay.address, "--name", name, ...words],
+        folder.join(name),
+      );
+    await using bob = await start("bob");
     const waiting = await bob.waitFor(/--to bob --name NAME\n>$/);
     assertStringIncludes(waiting, WARNING);
-    await using anna = await start("--name", "anna", "--to", "bob");
+    await using anna = await start("anna", "--to", "bob");
     await anna.waitFor(/Connected to bob \(127\.0\.0\.1:\d+, lan, NOT encrypted\)\n>$/);
     await anna.type("hello");
     await anna.press("Enter");

@@ -1,8 +1,9 @@
 /** `p2p punch`, as users run it: by name, through a relay, from both sides. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Program, programCommand, type ProgramOptions } from "../fakes/program.ts";
+import { Program, type ProgramOptions } from "../fakes/program.ts";
+import { punchAtTerminal } from "../fakes/punch_terminal.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
-import { hasTmux, Tmux } from "../fakes/tmux.ts";
+import { hasTmux } from "../fakes/tmux.ts";
 
 /** `punch --json` that is registered. */
 async function punch(
@@ -173,23 +174,13 @@ Deno.test({
   async fn() {
     using folder = new TemporaryFolder();
     await using relay = await Program.relay();
-    const start = (...words: string[]) =>
-      Tmux.start({
-        columns: 90,
-        rows: 16,
-        command: programCommand(["punch", "--relay", relay.address, ...words]),
-        env: {
-          XDG_CONFIG_HOME: folder.join(words[1]!),
-          XDG_DATA_HOME: folder.join(words[1]!),
-          P2P_NAME: "",
-          P2P_RELAY: "",
-        },
-      });
-    await using bob = await start("--name", "bob");
+    const start = (name: string, ...words: string[]) =>
+      punchAtTerminal(["--relay", relay.address, "--name", name, ...words], folder.join(name));
+    await using bob = await start("bob");
     const waiting = await bob.waitFor(/p2p connect bob --relay .+\n>$/);
     assertStringIncludes(waiting, `Registered as bob at the relay ${relay.address}\nAnywhere, run`);
     assert(!waiting.includes("Listening"), waiting);
-    await using anna = await start("--name", "anna", "--to", "bob");
+    await using anna = await start("anna", "--to", "bob");
     await anna.waitFor(/Connected to bob \(.+:\d+, lan, encrypted, key .+\)/);
     await bob.waitFor("Connected to anna");
     await anna.type("hello");
