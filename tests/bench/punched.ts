@@ -21,7 +21,7 @@ const HOME = "port-restricted";
 const RAW_PORT = 4433;
 const OURS = "**p2p, /send in a chat**";
 const RAW = "Deno QUIC, nothing else";
-const RAW_BBR = "Deno QUIC, nothing else, BBR as p2p has it";
+const RAW_BBR = "Deno QUIC, nothing else, BBR as p2p has it on far paths";
 
 const SIDES = ["sender", "receiver"] as const;
 

@@ -42,6 +42,7 @@ export function natTest(
 
 export class NatLab implements AsyncDisposable {
   static readonly #up = new Set<NatLab>();
+  static #over = false;
   readonly #name: string;
 
   private constructor(name: string) {
@@ -51,13 +52,18 @@ export class NatLab implements AsyncDisposable {
   /** Builds it: `a` and `b` behind NATs of these kinds, or both behind one ("same-lan", KIND). */
   static async up(a: string, b: string, ...options: string[]): Promise<NatLab> {
     const lab = new NatLab(`t${(Deno.pid % 10_000).toString(36)}x${labs++}`);
+    if (NatLab.#over) throw new Error("No laboratory: interrupted");
     NatLab.#up.add(lab);
     await lab.#run("up", a, b, ...options);
     return lab;
   }
 
-  /** Removes all that there are, with what runs in them: for a program that is interrupted. */
+  /**
+   * Removes all that there are, with what runs in them, and makes no others: for a program that is
+   * interrupted.
+   */
   static async downAll(): Promise<void> {
+    NatLab.#over = true;
     await Promise.all([...NatLab.#up].map((lab) => lab[Symbol.asyncDispose]()));
   }
 
