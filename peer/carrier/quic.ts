@@ -20,12 +20,12 @@ const ROUND_TRIPS = 3;
 /** Milliseconds of a round trip where none has been measured. */
 const USUAL_ROUND_TRIP_MS = 100;
 /** Milliseconds in which the two sides must have found each other: one of them may be gone. */
-const CONNECT_WITHIN_MS = 10_000;
+const CONNECT_WITHIN_MS = 5_000;
 
 /**
  * The asker's side: listens on the local port until somebody at the remote IP address dials. What
  * is then written is the first that the other side hears; it answers.
- * @throws {UnreachableError} if the port is taken, or nobody dials in 10 s, or before the signal aborts
+ * @throws {UnreachableError} if the port is taken, or nobody dials in 5 s, or before the signal aborts
  */
 export async function acceptQuic(options: QuicPortOptions): Promise<Connection> {
   const port = await QuicPort.open(options);
@@ -71,7 +71,7 @@ function sameHost(one: string, other: string): boolean {
 
 /**
  * The target's side: dials from the local port. Resolves when the other side has said something.
- * @throws {UnreachableError} if the port is taken, or nobody answers in 10 s, or before the signal aborts
+ * @throws {UnreachableError} if the port is taken, or nobody answers in 5 s, or before the signal aborts
  */
 export async function dialQuic(options: QuicPortOptions): Promise<Connection> {
   const { signal, roundTripMs = USUAL_ROUND_TRIP_MS } = options;
