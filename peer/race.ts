@@ -44,7 +44,7 @@ export class Race<C extends Connection> {
   readonly winner: Promise<C>;
   /** Better ones, each better than the one before; ends with the race. Who takes them closes them. */
   readonly better = new AsyncQueue<C>();
-  /** Contenders that failed, in the order in which they did. */
+  /** Contenders that failed before anybody won, in the order in which they did. */
   readonly failures: Failure[] = [];
   readonly #clock: Clock;
   readonly #signal: AbortSignal;
@@ -131,7 +131,8 @@ export class Race<C extends Connection> {
       else connection.close();
     } catch (error) {
       this.#running.delete(contender);
-      this.failures.push({ path: contender.path, error });
+      // Afterwards nobody asks, and a search may go on for days.
+      if (!this.won) this.failures.push({ path: contender.path, error });
     }
     this.#settle();
   }
