@@ -12,8 +12,11 @@ import type { Opening, OpenStraight, StraightOptions } from "./straight.ts";
 
 /** Tries at once. */
 const MAX_TRIES = 8;
-/** Of those, the ones that need many sockets. */
-const MAX_SPREAD = 1;
+/**
+ * Of those, the ones of each sort: guesses last eight times as long as the rest, so that a few askers
+ * could keep all others away, and "spread" needs many sockets besides.
+ */
+const MAX_OF_SORT = { none: MAX_TRIES, probe: MAX_TRIES, spray: 2, spread: 1 } as const;
 /** Milliseconds after which a try is given up, whatever it waits for. */
 const TRY_MS = 35_000;
 
@@ -78,8 +81,8 @@ export class StraightTarget {
   }
 
   #hasRoom({ udp }: PunchPlan): boolean {
-    const spreading = [...this.#plans].filter((each) => each.udp === "spread").length;
-    return this.#plans.size < MAX_TRIES && (udp !== "spread" || spreading < MAX_SPREAD);
+    const alike = [...this.#plans].filter((each) => each.udp === udp);
+    return this.#plans.size < MAX_TRIES && alike.length < MAX_OF_SORT[udp];
   }
 
   /** Who asked says what became of it. */

@@ -97,6 +97,14 @@ Deno.test("StraightTarget: no more than eight tries at once, one of them with ma
   }
 });
 
+Deno.test("StraightTarget: askers at whose ports is guessed leave room for others", async () => {
+  using rig = new Rig();
+  for (let i = 0; i < 5; i++) await rig.introduce({ mapping: "dependent" });
+  assertEquals(rig.tried.length, 2);
+  for (let i = 0; i < 8; i++) await rig.introduce();
+  assertEquals(rig.tried.length, 8);
+});
+
 Deno.test("StraightTarget: a try that hangs is given up, and makes room", async () => {
   using rig = new Rig();
   for (let i = 0; i < 9; i++) await rig.introduce();
