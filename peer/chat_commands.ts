@@ -2,6 +2,7 @@
 import { FileError, P2pError } from "../protocol/errors.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
 import { collectSources } from "../transfer/walk.ts";
+import { splitAddressee } from "./addressee.ts";
 import { historyFields, historyLine, partyOf } from "./history/entry.ts";
 import { keepFiles } from "./history/keep_files.ts";
 import { type Host, requireName } from "./host.ts";
@@ -12,13 +13,15 @@ import { textWidth } from "./terminal/width.ts";
 import { describe } from "./words.ts";
 
 const HELP = [
-  "/send PATH   send a file or folder to everybody here",
-  "/history [N] the last lines, 20 or N, with those who are here",
-  "/l           who is here",
-  "/p           their addresses, fingerprints and the path the bytes take",
-  "/nick NAME   go by another name",
-  "/help        this",
-  "/quit        say goodbye and end",
+  "/msg NAME TEXT     say a line to one alone",
+  "/send [NAME] PATH  send a file or folder to everybody here, or to one",
+  "/history [N]       the last lines, 20 or N, with those who are here",
+  "/l                 who is here",
+  "/p                 their addresses, fingerprints and the path the bytes take",
+  "/nick NAME         go by another name",
+  "/kick NAME [WORDS] send somebody away, and let their key in no more",
+  "/help              this",
+  "/quit              say goodbye and end",
   "A line that begins with // is said with one slash.",
 ];
 
@@ -53,8 +56,12 @@ async function runCommand(
   argument: string,
 ): Promise<void> {
   switch (command) {
+    case "msg":
+      return await sayToOne(host, room, argument);
     case "send":
-      return await sendToAll(host, room, argument);
+      return await send(host, room, argument);
+    case "kick":
+      return await kick(host, room, argument);
     case "history":
       return await showHistory(host, room, argument);
     case "l":
@@ -71,8 +78,37 @@ async function runCommand(
   }
 }
 
+async function sayToOne(host: Host, room: Room, argument: string): Promise<void> {
+  const { name, rest: text, peers } = addresseeOf(room.chatting, argument, "/msg NAME TEXT");
+  if (text === "") throw new P2pError("Nothing said: no text", { hint: "/msg NAME TEXT" });
+  await room.sayPrivately(peers, text);
+  host.output.say(`To ${name} (privately): ${text}`);
+}
+
+async function kick(host: Host, room: Room, argument: string): Promise<void> {
+  const { name, rest: words, peers } = addresseeOf(room.peers, argument, "/kick NAME [WORDS]");
+  host.output.say(`${name} is sent away, and not let in again until p2p ends`);
+  await room.sendAway(peers, words);
+}
+
+/**
+ * Who is meant by the name at the front, and what stands behind it.
+ * @throws {P2pError} if it is nobody among these
+ */
+function addresseeOf(among: readonly Peer[], argument: string, usage: string) {
+  const addressed = splitAddressee(among.map(({ name }) => name), argument);
+  if (addressed) {
+    return { ...addressed, peers: among.filter(({ name }) => name === addressed.name) };
+  }
+  if (argument === "") throw new P2pError("Nobody was named", { hint: usage });
+  const names = among.map(({ name }) => name).join(", ");
+  throw new P2pError(`Nobody here is called ${argument.split(/\s/, 1)[0]}`, {
+    hint: names ? `Here: ${names}` : "Wait until somebody has come.",
+  });
+}
+
 /** Begins to send; the chat goes on meanwhile. */
-async function sendToAll(host: Host, room: Room, argument: string): Promise<void> {
+async function send(host: Host, room: Room, argument: string): Promise<void> {
   if (argument === "") {
     throw new P2pError("Nothing sent: no file was named", { hint: "/send PATH" });
   }
@@ -84,15 +120,38 @@ async function sendToAll(host: Host, room: Room, argument: string): Promise<void
   if (room.chatting.length === 0) {
     throw new P2pError("Nothing sent: nobody is here", { hint: "Wait until somebody has come." });
   }
-  const sources = await collectSources([localPath(argument)], { signal: host.signal });
-  for (const peer of room.chatting) {
+  const { to, path } = await whatToSend(room, argument);
+  const sources = await collectSources([path], { signal: host.signal });
+  for (const peer of to) {
     const { output, signal } = host;
-    const sending = sendSources(peer.session, sources, { output, signal }).then(({ items }) => {
+    const options = { output, signal, peer: peer.name, oneOfMany: to.length > 1 };
+    const sending = sendSources(peer.session, sources, options).then(({ items }) => {
       const what = { from: host.name, items, name: nameOf(sources) };
       keepFiles(host.history, { sent: true, party: partyOf(peer), ...what });
     });
     room.track(sending).catch((error) => output.error(describe(error)));
   }
+}
+
+/**
+ * Whether the argument is a path, or a name and a path: whatever is there to be sent.
+ * @throws {P2pError} if it can be either
+ */
+async function whatToSend(room: Room, argument: string): Promise<{ to: Peer[]; path: string }> {
+  const all = { to: room.chatting, path: localPath(argument) };
+  const named = splitAddressee(room.chatting.map(({ name }) => name), argument);
+  if (!named || named.rest === "") return all;
+  const { name, rest } = named;
+  const one = { to: room.chatting.filter((peer) => peer.name === name), path: localPath(rest) };
+  if (!await exists(all.path)) return one;
+  if (!await exists(one.path)) return all;
+  throw new P2pError(`Nothing sent: there is a ${argument}, and a ${rest} for ${name}`, {
+    hint: `/send "${argument}" to all, or /send "${name}" ${rest} to one`,
+  });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.lstat(path).then(() => true, () => false);
 }
 
 /** The last lines with those who are here; where nobody is, with everybody. */

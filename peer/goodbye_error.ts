@@ -25,6 +25,10 @@ export function goodbyeError(goodbye: Goodbye, who: string): P2pError | undefine
       });
     case GoodbyeCode.busy:
       return new RefusedError(`${who} is busy${said}`, { hint: "Try again later." });
+    case GoodbyeCode.sentAway:
+      return new RefusedError(`${who} has sent you away${said}`, {
+        hint: "You are let in again when p2p was started anew there.",
+      });
     default:
       return new ProtocolError(`${who} ended the session${said}`, {
         hint: "Both sides need the same version of p2p.",

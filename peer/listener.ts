@@ -5,7 +5,7 @@
 import { encodeText } from "../protocol/bytes.ts";
 import type { Clock } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
-import { P2pError, UnreachableError } from "../protocol/errors.ts";
+import { type ErrorCode, P2pError, UnreachableError } from "../protocol/errors.ts";
 import { ReceiveBuffer } from "../protocol/framing.ts";
 import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES, MAX_SESSIONS } from "../protocol/limits.ts";
 import type { KeyPair } from "../protocol/noise.ts";
@@ -33,6 +33,12 @@ import { Session } from "./session.ts";
 /** Bytes of a connection that are read before it is known what it is. */
 const FIRST_READ_BYTES = 4_096;
 
+/** What a peer that is not welcome is told, by why it is not. */
+const REFUSALS: Partial<Record<ErrorCode, GoodbyeCode>> = {
+  identity: GoodbyeCode.identityRefused,
+  refused: GoodbyeCode.sentAway,
+};
+
 export interface ListenerOptions {
   /** The address to listen on; undefined: all of this machine's, IPv4 and IPv6. */
   host?: string | undefined;
@@ -43,7 +49,8 @@ export interface ListenerOptions {
   name: () => string;
   /**
    * Whether a peer is welcome under its name; throws what to tell it.
-   * @throws {P2pError} an IdentityError if its key is not the known one
+   * @throws {P2pError} an IdentityError if its key is not the known one, a RefusedError with what
+   *   to tell it if it was sent away
    */
   admit: (name: string, key: Uint8Array) => Promise<void>;
   /** Told of connections that came to nothing, for people to see. */
@@ -153,7 +160,7 @@ export class Listener implements AsyncDisposable {
       await this.#options.admit(hello.name, secure.remoteKey);
     } catch (error) {
       if (!(error instanceof P2pError)) throw error;
-      const code = error.code === "identity" ? GoodbyeCode.identityRefused : GoodbyeCode.busy;
+      const code = REFUSALS[error.code] ?? GoodbyeCode.busy;
       // Other errors speak of this machine, which is nobody else's business.
       await this.#dismiss(secure, hello, code, error.code === "refused" ? error.message : "");
       throw error;

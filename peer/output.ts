@@ -84,11 +84,16 @@ export class Output {
     if (this.#debug) this.#printLines(stack);
   }
 
-  /** A line of chat: `from: text`, or the event `message`. */
-  message(from: string, text: string): void {
-    if (this.json) return this.event("message", { from, text });
+  /**
+   * A line of chat: `from: text`, or the event `message`. One that is for us alone says so: no name
+   * ends like that.
+   */
+  message(from: string, text: string, options: { private?: boolean } = {}): void {
+    const fields = { from, text, private: options.private || undefined };
+    if (this.json) return this.event("message", fields);
     const name = this.#paint(escapeText(from), colorOf(from), this.chatStream);
-    this.#print(`${name}: ${escapeText(text)}`, this.chatStream);
+    const how = options.private ? " (privately)" : "";
+    this.#print(`${name}${how}: ${escapeText(text)}`, this.chatStream);
   }
 
   /**

@@ -5,7 +5,7 @@
 import { equalBytes } from "../protocol/bytes.ts";
 import { CHAT_KIND } from "../protocol/chat.ts";
 import { type ByteStream, ResetCode } from "../protocol/connection.ts";
-import { P2pError, ProtocolError, StreamResetError } from "../protocol/errors.ts";
+import { P2pError, ProtocolError, RefusedError, StreamResetError } from "../protocol/errors.ts";
 import { MAX_STREAMS } from "../protocol/limits.ts";
 import { GoodbyeCode } from "../protocol/session_frame.ts";
 import { Chat } from "../transfer/chat.ts";
@@ -65,6 +65,8 @@ export class Room {
   readonly #peers = new Set<Peer>();
   /** Transfers under way, in both directions. */
   readonly #transfers = new Set<Promise<unknown>>();
+  /** Keys that are let in no more, in hexadecimal, and what they are told. */
+  readonly #sentAway = new Map<string, string>();
   readonly #waitForNobody = new Set<() => void>();
   /** Told when we have taken another name. */
   onRenamed: ((name: string) => void) | undefined;
@@ -128,8 +130,33 @@ export class Room {
   async say(text: string): Promise<void> {
     const { chatting } = this;
     if (chatting.length === 0) this.#host.output.say("Nobody is here yet to read that.");
-    await this.#tell(chatting, (chat) => chat.say(text));
-    this.#keepSaid(chatting, text);
+    await this.#say(chatting, text, "text");
+  }
+
+  /** Says a line to these alone. */
+  async sayPrivately(to: readonly Peer[], text: string): Promise<void> {
+    await this.#say(to, text, "private");
+  }
+
+  /**
+   * Ends the sessions of these, and of all with their keys, at once; lets the keys in no more.
+   * @param words what they are told, if anything
+   */
+  async sendAway(peers: readonly Peer[], words: string): Promise<void> {
+    for (const { session } of peers) this.#sentAway.set(session.remoteKey.toHex(), words);
+    const gone = [...this.#peers].filter(({ session }) => this.#isSentAway(session.remoteKey));
+    await Promise.all(gone.map(({ session }) => session.end(GoodbyeCode.sentAway, words)));
+  }
+
+  /**
+   * Whether somebody may come in under this name.
+   * @throws {RefusedError} if it was sent away
+   * @throws as `Trust.admit`
+   */
+  async admit(name: string, key: Uint8Array): Promise<void> {
+    await this.#host.trust.admit(name, key);
+    // Asked last: it may have been sent away meanwhile.
+    if (this.#isSentAway(key)) throw new RefusedError(this.#sentAway.get(key.toHex())!);
   }
 
   /** Takes another name, and tells everybody. */
@@ -206,8 +233,8 @@ export class Room {
   async #converse(peer: Peer, chat: Chat): Promise<void> {
     try {
       for await (const message of chat.messages()) {
-        if (message.type === "text") this.#hear(peer, message.text);
-        else await this.#renamed(peer, message.name);
+        if (message.type === "nick") await this.#renamed(peer, message.name);
+        else this.#hear(peer, message.text, message.type === "private");
       }
     } catch (error) {
       if (error instanceof StreamResetError) {
@@ -218,16 +245,23 @@ export class Room {
     }
   }
 
-  #hear(peer: Peer, text: string): void {
+  #hear(peer: Peer, text: string, onlyUs: boolean): void {
     const { output, history } = this.#host;
-    output.message(peer.name, text);
-    history?.add({ sent: false, private: false, from: peer.name, with: [partyOf(peer)], text });
+    // What had arrived before it was sent away need not be seen.
+    if (this.#isSentAway(peer.session.remoteKey)) return;
+    output.message(peer.name, text, { private: onlyUs });
+    history?.add({ sent: false, private: onlyUs, from: peer.name, with: [partyOf(peer)], text });
   }
 
-  #keepSaid(to: readonly Peer[], text: string): void {
+  async #say(to: readonly Peer[], text: string, type: "text" | "private"): Promise<void> {
+    await this.#tell(to, (chat) => chat.say(text, type));
     if (to.length === 0) return;
     const { name: from, history } = this.#host;
-    history?.add({ sent: true, private: false, from, with: to.map(partyOf), text });
+    history?.add({ sent: true, private: type === "private", from, with: to.map(partyOf), text });
+  }
+
+  #isSentAway(key: Uint8Array): boolean {
+    return this.#sentAway.has(key.toHex());
   }
 
   async #renamed(peer: Peer, name: string): Promise<void> {

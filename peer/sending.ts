@@ -8,10 +8,18 @@ import { FILES_KIND } from "./receiving.ts";
 import type { Session } from "./session.ts";
 import { formatBytes } from "./terminal/format.ts";
 import { Progress } from "./terminal/progress.ts";
+import { fitWidth } from "./terminal/width.ts";
+
+/** Columns for what is sent where it is shown to whom, too. */
+const LABEL_COLUMNS = 16;
 
 export interface SendingOptions {
   output: Output;
   signal: AbortSignal;
+  /** What the peer is called now. Default: as it greeted. */
+  peer?: string;
+  /** Whether the same goes to others, too: the progress then says to whom. */
+  oneOfMany?: boolean;
 }
 
 /**
@@ -23,9 +31,9 @@ export async function sendSources(
   sources: Sources,
   options: SendingOptions,
 ): Promise<SendResult> {
-  const { output, signal } = options;
+  const { output, signal, peer = session.remoteName } = options;
   const name = nameOf(sources);
-  const peer = session.remoteName;
+  const label = options.oneOfMany ? `${fitWidth(name, LABEL_COLUMNS)} → ${peer}` : name;
   const size = sources.total === undefined ? "length unknown" : formatBytes(sources.total);
   output.say(`Offering ${name} (${size}) to ${peer}`);
   const stream = session.open(FILES_KIND, "bulk");
@@ -37,7 +45,8 @@ export async function sendSources(
       onProgress({ bytes, total, resumedBytes }) {
         const { path } = session;
         const fields = { peer, direction: "sent" };
-        progress ??= new Progress(output, { name, total, resumed: resumedBytes, path, fields });
+        const shown = { name, label, total, resumed: resumedBytes, path, fields };
+        progress ??= new Progress(output, shown);
         progress.change({ total, path });
         progress.update(bytes);
       },

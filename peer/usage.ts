@@ -73,13 +73,15 @@ Examples:
 
 const CHAT = `\
 In the chat every typed line goes to all peers, except:
-  /send PATH   send a file or folder
-  /history [N] show the last lines (default: 20) with those who are here
-  /l           list who is here
-  /p           show peers' addresses, fingerprints and paths
-  /nick NAME   go by another name
-  /help        list these commands
-  /quit        leave; Ctrl-D does the same
+  /msg NAME TEXT     say a line to one alone
+  /send [NAME] PATH  send a file or folder, to all or to one
+  /history [N]       show the last lines (default: 20) with those who are here
+  /l                 list who is here
+  /p                 show peers' addresses, fingerprints and paths
+  /nick NAME         go by another name
+  /kick NAME [WORDS] send somebody away, and let their key in no more
+  /help              list these commands
+  /quit              leave; Ctrl-D does the same
 With --plain there is only /quit.
 What is said and which files came and went is kept on this machine, readable by
 you alone: see p2p history --help. --no-history does without.

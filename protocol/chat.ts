@@ -12,16 +12,17 @@ import { checkName } from "./name.ts";
 export const CHAT_KIND = "chat/1";
 
 /** Message types. */
-export const ChatType = { text: 0x01, nick: 0x02 } as const;
+export const ChatType = { text: 0x01, nick: 0x02, private: 0x03 } as const;
 
 /** What one side says. */
-export type ChatMessage = { type: "text"; text: string } | { type: "nick"; name: string };
+export type ChatMessage =
+  | { type: "text" | "private"; text: string }
+  | { type: "nick"; name: string };
 
 /** A line or a new name as a message. */
 export function encodeChat(message: ChatMessage): Uint8Array<ArrayBuffer> {
-  return message.type === "text"
-    ? encodeMessage(ChatType.text, encodeText(message.text))
-    : encodeMessage(ChatType.nick, encodeText(message.name));
+  const text = message.type === "nick" ? message.name : message.text;
+  return encodeMessage(ChatType[message.type], encodeText(text));
 }
 
 /** Any type may come: those of later versions are skipped, within the limit of a line. */
@@ -34,9 +35,11 @@ export function chatMessageLimit(type: number): number {
  * @throws {ProtocolError} if it is not UTF-8, or a name that none may have
  */
 export function decodeChat(message: Message): ChatMessage | undefined {
-  if (message.type === ChatType.text) return { type: "text", text: decodeText(message.body) };
-  if (message.type !== ChatType.nick) return undefined;
-  const { name, problem } = checkName(decodeText(message.body));
+  const { type, body } = message;
+  if (type === ChatType.text) return { type: "text", text: decodeText(body) };
+  if (type === ChatType.private) return { type: "private", text: decodeText(body) };
+  if (type !== ChatType.nick) return undefined;
+  const { name, problem } = checkName(decodeText(body));
   if (name === undefined) throw new ProtocolError(`Name not accepted: ${problem}`);
   return { type: "nick", name };
 }

@@ -13,8 +13,9 @@ export type CheckedName =
 const unseen =
   /[\p{Control}\p{Format}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\p{Surrogate}\u2800]/u;
 const spaceAtEnd = /^\s|\s$/u;
-// "bob: hello" for a name would look like Bob speaking, and "p2p" like the program itself.
-const speakerLike = /:\s|^p2p$/iu;
+// "bob: hello" for a name would look like Bob speaking, "bob (privately)" like what he says to one
+// alone, and "p2p" like the program itself.
+const speakerLike = /:\s|^p2p$|\(privately\)$/iu;
 /** UTF-16 units of text that is looked at: more than any name has, whatever form it is in. */
 const MAX_TEXT_UNITS = 4 * MAX_NAME_BYTES;
 const TOO_LONG = `it is longer than ${MAX_NAME_BYTES} bytes`;

@@ -44,6 +44,7 @@ export const GoodbyeCode = {
   unknownSession: 3,
   identityRefused: 4,
   busy: 5,
+  sentAway: 6,
 } as const;
 export type GoodbyeCode = typeof GoodbyeCode[keyof typeof GoodbyeCode];
 

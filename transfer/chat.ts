@@ -14,17 +14,18 @@ export class Chat {
   }
 
   /**
-   * Sends a line. Resolves when it is on its way, or queued while the session is away.
+   * Sends a line; `type` tells whether it is for this peer alone. Resolves when it is on its way, or
+   * queued while the session is away.
    * @throws {P2pError} if the line is too long
    * @throws as ByteStream.write
    */
-  async say(text: string): Promise<void> {
+  async say(text: string, type: "text" | "private" = "text"): Promise<void> {
     if (encodeText(text).length > MAX_CHAT_BYTES) {
       throw new P2pError("Line not sent: longer than 16 MiB", {
         hint: "Send it as a file: /send PATH",
       });
     }
-    await this.#stream.write(encodeChat({ type: "text", text }));
+    await this.#stream.write(encodeChat({ type, text }));
   }
 
   /** Tells the other side our new name. */

@@ -45,7 +45,7 @@ export class Waiting implements AsyncDisposable {
       port: options.port,
       identity: host.identity,
       name: () => host.name,
-      admit: (name, key) => host.trust.admit(name, key),
+      admit: (name, key) => this.room.admit(name, key),
       onRefused: (remote, error) => this.#refused(remote, error),
     });
     this.#registration = options.relay && this.#registrationAt(options.relay, options);
@@ -128,6 +128,8 @@ export class Waiting implements AsyncDisposable {
   }
 
   #refused(remote: string, error: P2pError): void {
+    // Whoever was sent away may come as often as they like: that is no news.
+    if (error.code === "refused") return;
     // Who was introduced tries all our addresses at once, and keeps one connection.
     const tries = this.#registration?.introduced && error.code === "unreachable";
     if (!tries) tellRefused(this.#host.output, remote, error);

@@ -15,6 +15,8 @@ import { fitWidth, textWidth } from "./width.ts";
 export interface ProgressOptions {
   /** What is being transferred, as people know it. */
   name: string;
+  /** What the line that moves calls it. Default: its name. */
+  label?: string;
   /** Bytes in all; undefined while unknown. */
   total: number | undefined;
   /** Bytes that were there from an earlier try: they do not count towards the rate. */
@@ -54,6 +56,7 @@ export class Progress {
   readonly #resumed: number;
   readonly #rate: RateMeter;
   readonly #fields: Readonly<Record<string, unknown>>;
+  readonly #label: string;
   readonly #state: ProgressState;
   #line: StatusLine | undefined;
   #shown: number;
@@ -68,6 +71,7 @@ export class Progress {
     this.#resumed = resumed;
     this.#rate = new RateMeter(this.#now, resumed);
     this.#fields = options.fields ?? {};
+    this.#label = options.label ?? name;
     this.#state = { name, bytes: resumed, total, path, rate: undefined };
     if (!output.quiet && !output.json) this.#line = output.screen?.status();
   }
@@ -94,7 +98,7 @@ export class Progress {
     this.#rate.update(bytes);
     this.#state.rate = this.#rate.bytesPerSecond;
     this.#output.event("progress", { bytes, total: total ?? null, ...this.#fields });
-    const picture = { ...this.#state };
+    const picture = { ...this.#state, name: this.#label };
     this.#line?.update((columns) => renderProgress(picture, columns));
   }
 

@@ -267,7 +267,7 @@ Deno.test("Listener refuses a peer that its owner does not admit, and says so", 
       [new IdentityError("Peer refused: secret reasons"), GoodbyeCode.identityRefused, ""],
       [
         new RefusedError("Peer refused: no guests today"),
-        GoodbyeCode.busy,
+        GoodbyeCode.sentAway,
         "Peer refused: no guests today",
       ],
       [new FileError("Known peers not read: /home/me/known_peers"), GoodbyeCode.busy, ""],

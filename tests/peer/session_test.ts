@@ -775,6 +775,7 @@ for (
     [GoodbyeCode.unknownSession, UnreachableError, "Lost mallory: it was started anew"],
     [GoodbyeCode.identityRefused, IdentityError, "mallory refused this side's identity: because"],
     [GoodbyeCode.busy, RefusedError, "mallory is busy: because"],
+    [GoodbyeCode.sentAway, RefusedError, "mallory has sent you away: because"],
     [77, ProtocolError, "mallory ended the session: because"],
   ] as const
 ) {

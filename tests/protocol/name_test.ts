@@ -61,6 +61,12 @@ const refused: Record<string, string[]> = {
     "\u3000alice",
     "\u2003a",
   ],
+  "it looks like the beginning of a line": [
+    "p2p",
+    "bob: hello",
+    "bob (privately)",
+    "bob (PRIVATELY)",
+  ],
   "it looks like an address": [
     "1.2.3.4:8080",
     "[::1]:80",
