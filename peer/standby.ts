@@ -15,6 +15,8 @@ import type { Opening, OpenStraight } from "./straight.ts";
 const FRESH_PORT_MS = 1_000;
 /** Milliseconds after which what the relay does not know yet is told again, or found out anew. */
 const TELL_AGAIN_MS = 15_000;
+/** What there is to tell while no port stands by. */
+const NOTHING: Reach = { udp: [], seen: [], mapping: undefined };
 
 export interface StandbyOptions {
   open: OpenStraight;
@@ -54,12 +56,7 @@ export class Standby {
   async tell(): Promise<void> {
     const opening = this.#opening;
     if (this.#closed || opening?.reach.mapping === undefined || this.#told === opening) return;
-    try {
-      await this.#options.register(opening.reach);
-    } catch (error) {
-      // The next control session tells it.
-      if (!(error instanceof P2pError)) throw error;
-    }
+    await this.#register(opening.reach);
   }
 
   /** The port that the relay has told a peer of, which is the caller's from now on. */
@@ -68,6 +65,8 @@ export class Standby {
     if (!told) return undefined;
     told.onChanged = undefined;
     this.#told = this.#opening = undefined;
+    // Who asks next must not be told of a port that is gone, but wait for the fresh one.
+    this.#register(NOTHING);
     this.#next();
     return told;
   }
@@ -76,6 +75,15 @@ export class Standby {
     this.#closed = true;
     this.#cancelNext();
     this.#opening?.close();
+  }
+
+  async #register(reach: Reach): Promise<void> {
+    try {
+      await this.#options.register(reach);
+    } catch (error) {
+      // The next control session tells it.
+      if (!(error instanceof P2pError)) throw error;
+    }
   }
 
   #next(): void {

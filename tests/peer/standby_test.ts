@@ -10,6 +10,8 @@ class Rig implements Disposable {
   readonly clock = new FakeClock();
   readonly openings: FakeOpening[] = [];
   readonly told: Reach[] = [];
+  /** How often the relay was told that there is no port. */
+  withdrawn = 0;
   /** Whether there is a control session. */
   connected = true;
   readonly standby = new Standby({ host: "198.51.100.200", port: 8080 }, {
@@ -20,7 +22,8 @@ class Rig implements Disposable {
     clock: this.clock,
     register: (reach) => {
       if (!this.connected) return Promise.reject(new UnreachableError("No relay"));
-      this.told.push(reach);
+      if (reach.mapping === undefined) this.withdrawn++;
+      else this.told.push(reach);
       this.standby.told(reach);
       return Promise.resolve();
     },
@@ -52,6 +55,8 @@ Deno.test("Standby: the relay is told of a port when it is known, and each is us
   assertEquals(rig.told, [reachAt(4000)]);
   assertEquals(rig.standby.use(), first);
   assertEquals(rig.standby.use(), undefined);
+  // The relay must not tell others of it.
+  assertEquals(rig.withdrawn, 1);
   await rig.clock.advance(1_000);
   const second = await rig.learn(4001);
   assertEquals(rig.told, [reachAt(4000), reachAt(4001)]);

@@ -36,7 +36,7 @@ class Rig implements Disposable {
     relay: RELAY,
     clock: this.clock,
     register: (reach) => {
-      this.told.push(reach);
+      if (reach.mapping !== undefined) this.told.push(reach);
       this.target.told(reach);
       return Promise.resolve();
     },
