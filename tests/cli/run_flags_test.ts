@@ -5,6 +5,6 @@ import { RUN_FLAGS } from "../fakes/run_flags.ts";
 Deno.test("the tasks that run and compile the program do so as its first line does", () => {
   assert(RUN_FLAGS.length > 0);
   for (const task of [config.tasks.p2p, config.tasks.compile]) {
-    assertEquals(task.command.match(/--(allow|v8)-\S+/g), [...RUN_FLAGS]);
+    assertEquals(task.command.match(/--(quiet|allow-\S+|v8-\S+)/g), [...RUN_FLAGS]);
   }
 });
