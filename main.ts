@@ -39,6 +39,8 @@ async function run(invocation: Invocation, environment: Environment): Promise<vo
       return await (await import("./peer/commands/doctor.ts")).doctor(environment, invocation);
     case "history":
       return await (await import("./peer/commands/history.ts")).history(environment, invocation);
+    case "peers":
+      return await (await import("./peer/commands/peers.ts")).peers(environment, invocation);
     case "forget":
       return await (await import("./peer/commands/forget.ts"))
         .forget(environment, invocation.operands[0]!);

@@ -42,6 +42,7 @@ export const COMMANDS = {
       dir: TEXT,
       yes: SWITCH,
       once: SWITCH,
+      announce: SWITCH,
       plain: SWITCH,
       conflict: CONFLICT,
       stdout: SWITCH,
@@ -93,6 +94,7 @@ export const COMMANDS = {
       dir: TEXT,
       yes: SWITCH,
       once: SWITCH,
+      announce: SWITCH,
       conflict: CONFLICT,
       stdout: SWITCH,
       plain: SWITCH,
@@ -144,6 +146,10 @@ export const COMMANDS = {
       json: SWITCH,
       quiet: SWITCH,
     },
+    operands: NO_OPERANDS,
+  },
+  peers: {
+    flags: { wait: NUMBER, json: SWITCH, quiet: SWITCH },
     operands: NO_OPERANDS,
   },
   forget: {

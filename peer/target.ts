@@ -1,4 +1,4 @@
-/** Whom a command is for: an address, or a name at a relay. */
+/** Whom a command is for: an address, or a name at a relay or on our own networks. */
 import {
   type Address,
   formatAddress,
@@ -9,19 +9,21 @@ import { UsageError } from "../protocol/errors.ts";
 import { checkName } from "../protocol/name.ts";
 import { systemClock } from "./clock.ts";
 import type { Host } from "./host.ts";
+import { EitherRoute } from "./either_route.ts";
 import { NameRoute } from "./name_route.ts";
+import { NearbyRoute } from "./nearby_route.ts";
 import type { Relay } from "./relay_address.ts";
 import { AddressRoute, type Route } from "./route.ts";
 import { systemStraight } from "./straight.ts";
 
 export type Target =
   | { readonly address: Address }
-  | { readonly name: string; readonly relay: Relay };
+  | { readonly name: string; readonly relay: Relay | undefined };
 
 /**
- * Reads the operand of `connect`: an address, or where there is a relay a name.
+ * Reads the operand of `connect`: an address, or a name.
  * @param findRelay finds the relay, if there is one; an address does not need it
- * @throws {UsageError} if it is neither, or a name without a relay
+ * @throws {UsageError} if it is neither
  */
 export async function parseTarget(
   text: string,
@@ -29,35 +31,27 @@ export async function parseTarget(
 ): Promise<Target> {
   if (looksLikeAddress(text)) return { address: parseAddress(text) };
   const relay = await findRelay();
-  if (relay) return namedTarget(text, relay);
-  if (checkName(text).problem === undefined && !text.includes("/")) throw noRelay(text);
-  return { address: parseAddress(text) };
+  const isName = checkName(text).problem === undefined && !text.includes("/");
+  return relay || isName ? namedTarget(text, relay) : { address: parseAddress(text) };
 }
 
 /**
  * Somebody by name.
- * @throws {UsageError} if nobody can be called that, or there is no relay
+ * @throws {UsageError} if nobody can be called that
  */
 export function namedTarget(text: string, relay: Relay | undefined): Target {
   const { name, problem } = checkName(text);
   if (name === undefined) {
     throw new UsageError(`Nobody is called ${JSON.stringify(text)}: ${problem}`, {
-      hint: "It is the name that the other side goes by at the relay.",
+      hint: "It is the name that the other side goes by at the relay, or announces.",
     });
   }
-  if (!relay) throw noRelay(name);
   return { name, relay };
 }
 
-function noRelay(name: string): UsageError {
-  return new UsageError(`No relay to find ${name} at: a name is known at a relay only`, {
-    hint: "Name the relay with --relay HOST:PORT or P2P_RELAY, or write an address: 1.2.3.4:8080",
-  });
-}
-
-function noRelayBetween(address: string): UsageError {
-  return new UsageError(`No relay leads to ${address}: an address is dialled straight`, {
-    hint: "Leave --relay-only out, or name the peer by its name at the relay.",
+function noRelayBetween(whom: string): UsageError {
+  return new UsageError(`No relay leads to ${whom}: it is dialled straight`, {
+    hint: "Leave --relay-only out, or name a relay, and the peer by its name there.",
   });
 }
 
@@ -72,13 +66,14 @@ export function routeTo(target: Target, host: Host, relayOnly = false): Route {
     return new AddressRoute(target.address, host);
   }
   const { identity, trust, name: ownName, output } = host;
-  return new NameRoute(target.name, {
-    identity,
-    trust,
-    ownName,
-    relay: target.relay,
-    say: (line) => output.say(line),
-    relayOnly,
-    openStraight: systemStraight(systemClock),
-  });
+  const { name, relay } = target;
+  if (relayOnly && !relay) throw noRelayBetween(name);
+  const say = (line: string) => output.say(line);
+  const warn = (line: string) => output.warn(line);
+  const nearby = new NearbyRoute(name, { identity, trust, say, warn });
+  if (!relay) return nearby;
+  const openStraight = systemStraight(systemClock);
+  const options = { identity, trust, ownName, relay, say, relayOnly, openStraight };
+  const relayed = new NameRoute(name, options);
+  return relayOnly ? relayed : new EitherRoute(relayed, nearby, trust);
 }

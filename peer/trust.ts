@@ -11,6 +11,11 @@ export class Trust {
     this.#known = known;
   }
 
+  /** The keys that are known under a name or address; none where it is new. */
+  async keysOf(name: string): Promise<Uint8Array[]> {
+    return (await this.#known.find(name)).map(({ key }) => key);
+  }
+
   /**
    * Checks the key of whoever is about to be met, before ours is shown.
    * @param name what was asked for: an address, or a name

@@ -22,6 +22,7 @@ Usage: p2p                  ask for an address to connect to, or listen
                             find others
        p2p relay            be where peers meet by name, and relay for those
                             that cannot reach each other
+       p2p peers            list who announces itself on this network
        p2p doctor           tell what this machine's network lets through
        p2p history          show, export or delete what was said in chats
        p2p forget NAME      drop a peer's known key, if it changed for a reason
@@ -30,8 +31,9 @@ p2p COMMAND --help tells all about a command. p2p --version prints the version.
 
 Whoever listens needs a port that the other can reach, or a relay that both
 can: by name, peers get straight to each other wherever their NATs let them, and
-through the relay, which sees only ciphertext, where they do not. When two peers
-first meet, each keeps the other's key; a key that changes later is refused.
+through the relay, which sees only ciphertext, where they do not. On one network
+who listens with --announce is found without a relay. When two peers first meet,
+each keeps the other's key; a key that changes later is refused.
 
 Files arrive under their own names only when they are whole. A transfer that
 broke off goes on where it was, when the same file is sent again.
@@ -103,6 +105,8 @@ Usage: p2p listen [FLAGS]
   --stdout         write what a peer sends from its standard input to standard
                    output, and nothing else there
   --once           end after the first peer's session or transfer
+  --announce       tell everybody on this network your name, key and port, so
+                   that they find you without a relay: see p2p peers
   --relay ADDRESS  also be found by your name at this relay, from behind NATs,
                    too: host:port, or host:port#KEY as p2p relay prints it
                    (default: P2P_RELAY)
@@ -125,6 +129,8 @@ Examples:
     p2p listen --port 0 --dir ~/Downloads --yes
   Receive one stream and unpack it as it comes:
     p2p listen --once --stdout | tar x
+  Be found as alice by everybody on this network:
+    p2p listen --name alice --announce
   Be reachable as alice, from anywhere:
     p2p listen --name alice --relay host.example:8080
 `;
@@ -133,11 +139,12 @@ const CONNECT = `\
 Join a peer that listens: chat, and send and receive files.
 
 Usage: p2p connect ADDRESS [FLAGS]
-       p2p connect NAME --relay ADDRESS [FLAGS]
+       p2p connect NAME [--relay ADDRESS] [FLAGS]
 
 ADDRESS is 1.2.3.4:8080, [::1]:8080 or host.example:8080. NAME is what the peer
 calls itself at the relay; bytes go straight wherever the NATs let them, and
-through the relay, encrypted, where they do not.
+through the relay, encrypted, where they do not. Or it is what the peer
+announces on this network: p2p peers lists those who do.
 
   --relay ADDRESS  relay at which the peer is found: host:port, or host:port#KEY
                    as p2p relay prints it (default: P2P_RELAY)
@@ -163,6 +170,8 @@ The end of standard input ends the chat, when all of it has been delivered.
 Examples:
   Chat:
     p2p connect 192.168.1.20:8080
+  Chat with alice, who runs p2p listen --announce on this network:
+    p2p connect alice
   Chat with alice, wherever she is:
     p2p connect alice --relay host.example:8080
   Say one line from a script:
@@ -173,7 +182,7 @@ const SEND = `\
 Send files and folders to a peer that listens.
 
 Usage: p2p send --address ADDRESS --file PATH [--file PATH]... [PATH]...
-       p2p send --to NAME --relay ADDRESS --file PATH ...
+       p2p send --to NAME [--relay ADDRESS] --file PATH ...
 
 ADDRESS is 1.2.3.4:8080, [::1]:8080 or host.example:8080. By NAME, bytes go
 straight wherever the NATs let them, and through the relay, encrypted, where
@@ -181,7 +190,7 @@ they do not. A PATH may be a folder; "-" is standard input, for a peer that runs
 p2p listen --stdout.
 
   --address ADDRESS  the peer
-  --to NAME          the peer, by its name at a relay
+  --to NAME          the peer, by its name at a relay or on this network
   --relay ADDRESS    relay at which the peer is found: host:port, or
                      host:port#KEY as p2p relay prints it (default: P2P_RELAY)
   --relay-only       go through the relay, even where a straight way could be
@@ -202,6 +211,8 @@ If it breaks off, run it again: what has arrived is not sent twice.
 Examples:
   Send a film:
     p2p send --address 192.168.1.20:8080 --file film.mkv
+  Send a film to alice, who runs p2p listen --announce on this network:
+    p2p send --to alice --file film.mkv
   Send a film to alice, wherever she is:
     p2p send --to alice --relay host.example:8080 --file film.mkv
   Send a folder and all pictures:
@@ -235,6 +246,8 @@ asks for you meanwhile is let in, too. It ends when all have left.
   --stdout         write what a peer sends from its standard input to standard
                    output, and nothing else there
   --once           end after the first peer's session or transfer
+  --announce       tell everybody on this network your name, key and port, so
+                   that they find you without a relay: see p2p peers
   --plain          speak Peer-Punch's protocol, UDP datagrams with lines of
                    text: NOT ENCRYPTED, no files, and lines may get lost
   --password-file FILE
@@ -368,6 +381,29 @@ Examples:
     p2p history --json
 `;
 
+const PEERS = `\
+List who announces itself on this network: name, address to connect to, key
+fingerprint, and whether the key is the one that is known under that name. All
+of it is a claim; connecting proves the key, or refuses it.
+
+Usage: p2p peers [FLAGS]
+
+  --wait SECONDS  how long to listen for answers (default: 2)
+  --json          print events on standard output, one JSON object a line
+  --quiet         say nothing but the list, warnings and errors
+  --help          print this
+
+Whoever wants to be listed runs p2p listen --announce. It ends with 0, also if
+there is nobody.
+
+Examples:
+  Who is here, and chat with one of them:
+    p2p peers
+    p2p connect alice
+  The addresses, for a script:
+    p2p peers --json --wait 5
+`;
+
 const FORGET = `\
 Drop the key that is known for a peer. When you next meet, its key is kept anew:
 do this only if you know why the key changed.
@@ -395,5 +431,6 @@ const TEXTS: Readonly<Record<CommandName, string>> = {
   relay: RELAY,
   doctor: DOCTOR,
   history: HISTORY,
+  peers: PEERS,
   forget: FORGET,
 };

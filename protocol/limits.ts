@@ -116,6 +116,36 @@ export const MAX_UNPROVEN = 40;
 /** Addresses that a side takes up though it was not told them. */
 export const MAX_REFLEXIVE = 16;
 
+/** Bytes in an announcement, and in a query, that is sent on a network. */
+export const MAX_ANNOUNCEMENT_BYTES = MAX_DATAGRAM_BYTES;
+/** Bytes in one that is read: what Ethernet carries in one piece. */
+export const MAX_MULTICAST_BYTES = 1_472;
+/** Records in a Multicast DNS message. */
+export const MAX_DNS_RECORDS = 64;
+/** Jumps in a name in a Multicast DNS message. */
+export const MAX_DNS_JUMPS = 16;
+/** Addresses in an announcement. */
+export const MAX_ANNOUNCED_ADDRESSES = 8;
+/** Seconds that an announcement is good for. */
+export const ANNOUNCEMENT_LIFE_S = 120;
+/** Milliseconds between two announcements, at least. */
+export const ANNOUNCEMENT_GAP_MS = 1_000;
+/** Milliseconds that an answer to a query waits, so that many do not speak at once. */
+export const MIN_ANSWER_DELAY_MS = 20;
+export const MAX_ANSWER_DELAY_MS = 120;
+/** Milliseconds between the first two queries; after that it doubles. */
+export const QUERY_MS = 1_000;
+/** Milliseconds between two queries, at most. */
+export const MAX_QUERY_MS = 60_000;
+/** Announcements that are kept. */
+export const MAX_NEARBY = 256;
+/** Announcements that are kept of those that come from one address. */
+export const MAX_NEARBY_PER_SOURCE = 16;
+/** Milliseconds that somebody is looked for on the network by name. */
+export const LOOK_MS = 1_500;
+/** Milliseconds that others have to announce a new name, too. */
+export const RIVALS_MS = 500;
+
 // What this implementation chooses.
 
 /** Bytes in one write of file data: whole session frames. */

@@ -24,6 +24,7 @@ export async function listen(
   environment.output.screen = screen;
   if (flags.plain) return await listenInPlain(environment, screen, flags);
   if (flags.stdout) keepStdoutPure(environment.output);
+  checkAnnounce(flags);
   const relay = await relayOf(flags);
   if (flags["relay-only"] && !relay) throw noRelay();
   await using history = openHistory(environment.output, flags["no-history"]);
@@ -33,6 +34,7 @@ export async function listen(
     port: flags.port ?? DEFAULT_PORT,
     relay,
     relayOnly: flags["relay-only"],
+    announce: flags.announce,
     folder: flags.dir,
     accept: flags.yes || flags.stdout,
     conflict: flags.conflict,
@@ -46,6 +48,14 @@ export async function listen(
 function noRelay(): UsageError {
   return new UsageError("--relay-only not used: there is no relay to come through", {
     hint: "Name one with --relay HOST:PORT or P2P_RELAY, or leave --relay-only out.",
+  });
+}
+
+/** @throws {UsageError} if everybody here is to be told of a port that nobody is to take */
+function checkAnnounce(flags: Arguments["flags"]): void {
+  if (!flags.announce || !flags["relay-only"]) return;
+  throw new UsageError("--announce and --relay-only do not go together", {
+    hint: "Leave one of them out: who is announced is reached straight.",
   });
 }
 

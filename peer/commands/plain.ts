@@ -24,6 +24,7 @@ const USELESS = [
   "relay",
   "relay-only",
   "password-file",
+  "announce",
 ] as const;
 type UselessFlags = { [flag in typeof USELESS[number]]?: unknown };
 

@@ -30,6 +30,7 @@ export async function punch(environment: Environment, { flags }: Arguments): Pro
     port: flags.port ?? 0,
     relay,
     relayNeeded: true,
+    announce: flags.announce,
     folder: flags.dir,
     accept: flags.yes || flags.stdout,
     conflict: flags.conflict,

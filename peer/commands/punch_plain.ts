@@ -18,7 +18,7 @@ import { describe } from "../words.ts";
 import { refuseFlags } from "./plain.ts";
 
 /** Flags that mean nothing without files and passwords. */
-const USELESS = ["dir", "yes", "conflict", "stdout", "password-file"] as const;
+const USELESS = ["dir", "yes", "conflict", "stdout", "password-file", "announce"] as const;
 /** Milliseconds between lines: nobody else keeps them from coming faster than they are heard. */
 const LINE_GAP_MS = 20;
 

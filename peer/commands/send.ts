@@ -51,7 +51,7 @@ function checkWhom({ address, to }: Arguments["flags"]): void {
   }
   if (address === undefined && to === undefined) {
     throw new UsageError("Nobody to send to: no peer was named", {
-      hint: "Name the peer with --address ADDRESS, or --to NAME and a relay.",
+      hint: "Name the peer with --address ADDRESS, or --to NAME.",
     });
   }
 }

@@ -1,9 +1,11 @@
 /**
- * The side that waits for peers: it listens, is registered at a relay if there is one, and takes in
- * whoever comes. `listen` is this; `punch` may visit somebody meanwhile.
+ * The side that waits for peers: it listens, is registered at a relay if there is one, announces
+ * itself on the network if it is to, and takes in whoever comes. `listen` is this; `punch` may visit somebody meanwhile.
  */
 import type { P2pError } from "../../protocol/errors.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
+import { Announcing } from "../announcing.ts";
+import { MulticastSocket } from "../carrier/multicast_socket.ts";
 import { systemClock } from "../clock.ts";
 import type { Host } from "../host.ts";
 import { Listener } from "../listener.ts";
@@ -12,6 +14,7 @@ import { Receiving, type ReceivingOptions } from "../receiving.ts";
 import { Registration } from "../registration.ts";
 import type { Relay } from "../relay_address.ts";
 import { Room, type Visit } from "../room.ts";
+import { shellWord } from "../shell_word.ts";
 import { systemStraight } from "../straight.ts";
 import type { Screen } from "../terminal/screen.ts";
 
@@ -23,6 +26,8 @@ export interface WaitingOptions extends ReceivingOptions {
   relay?: Relay | undefined;
   /** Whether who comes by name is to come through the relay. */
   relayOnly?: boolean;
+  /** Whether to tell everybody on our networks. */
+  announce?: boolean;
   /** Whether there is no use in waiting where the relay cannot be reached at once. */
   relayNeeded?: boolean | undefined;
 }
@@ -32,6 +37,8 @@ export class Waiting implements AsyncDisposable {
   readonly listener: Listener;
   readonly #host: Host;
   readonly #registration: Registration | undefined;
+  readonly #options: WaitingOptions;
+  #announcing: Announcing | undefined;
 
   /**
    * Begins to listen.
@@ -39,6 +46,7 @@ export class Waiting implements AsyncDisposable {
    */
   constructor(host: Host, screen: Screen, options: WaitingOptions) {
     this.#host = host;
+    this.#options = options;
     this.room = new Room(host, new Receiving(host, screen, options));
     this.listener = new Listener({
       host: options.host,
@@ -49,20 +57,24 @@ export class Waiting implements AsyncDisposable {
       onRefused: (remote, error) => this.#refused(remote, error),
     });
     this.#registration = options.relay && this.#registrationAt(options.relay, options);
-    this.room.onRenamed = (name) => this.#registration?.rename(name);
+    this.room.onRenamed = (name) => {
+      this.#registration?.rename(name);
+      this.#announcing?.rename(name);
+    };
   }
 
   /**
    * Takes peers in until it is closed, or the user ends it; then waits for what is under way, and
    * says goodbye.
    * @param once whether the first complete visit closes it
-   * @throws {P2pError} if the relay does not want us
+   * @throws {P2pError} if the relay does not want us, or the network cannot be told of us
    * @throws the signal's reason, if it is the user who ends it
    */
   async serve(once: boolean): Promise<void> {
     const registered = this.#keepRegistered();
+    const announced = this.#announce();
     await this.#takeIn(once);
-    const refused = await registered;
+    const refused = await registered ?? await announced;
     this.#host.signal.throwIfAborted();
     if (refused !== undefined) throw refused;
   }
@@ -74,6 +86,41 @@ export class Waiting implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.listener[Symbol.asyncDispose]();
+  }
+
+  /**
+   * Announces us, if it is to, until nobody is taken in any more.
+   * @returns why that is not possible, or undefined
+   */
+  async #announce(): Promise<unknown> {
+    if (!this.#options.announce) return undefined;
+    const { identity, network } = this.#host;
+    try {
+      const announcing = await Announcing.begin({
+        name: this.#host.name,
+        key: identity.publicKey,
+        port: this.listener.port,
+        host: this.#options.host,
+        clock: systemClock,
+        network,
+        open: MulticastSocket.open,
+      });
+      this.#announcing = announcing;
+      this.#tellAnnounced();
+      await this.listener.closed;
+      await announcing[Symbol.asyncDispose]();
+      return undefined;
+    } catch (error) {
+      this.close();
+      return error;
+    }
+  }
+
+  #tellAnnounced(): void {
+    const { name, output } = this.#host;
+    const connect = `p2p connect ${name.startsWith("-") ? "-- " : ""}${shellWord(name)}`;
+    output.say("Announced on this network; there, run:", `  ${connect}`);
+    output.event("announced", { name });
   }
 
   #registrationAt(relay: Relay, { relayNeeded, relayOnly }: WaitingOptions): Registration {
@@ -130,8 +177,10 @@ export class Waiting implements AsyncDisposable {
   #refused(remote: string, error: P2pError): void {
     // Whoever was sent away may come as often as they like: that is no news.
     if (error.code === "refused") return;
-    // Who was introduced tries all our addresses at once, and keeps one connection.
-    const tries = this.#registration?.introduced && error.code === "unreachable";
+    // Who was introduced, or has heard us announce them, tries all our addresses at once, and keeps
+    // one connection.
+    const told = this.#registration?.introduced || this.#options.announce;
+    const tries = told && error.code === "unreachable";
     if (!tries) tellRefused(this.#host.output, remote, error);
   }
 }

@@ -163,7 +163,7 @@ Deno.test("parseCommandLine() refuses mistyped commands with the nearest right o
   refuses(
     () => parseCommandLine(["--port", "1"]),
     "Command missing before --port",
-    "Begin with one of: listen, connect, send, punch, relay, doctor, history, forget. See: p2p --help",
+    "Begin with one of: listen, connect, send, punch, relay, doctor, history, peers, forget. See: p2p --help",
   );
 });
 
