@@ -14,8 +14,10 @@ import { NearbyRoute } from "../../peer/nearby_route.ts";
 import type { Found, Route } from "../../peer/route.ts";
 import type { Session } from "../../peer/session.ts";
 import { formatAddress } from "../../protocol/address.ts";
+import { encodeAnnouncement, instanceOf } from "../../protocol/announcement.ts";
 import type { Connection } from "../../protocol/connection.ts";
 import { IdentityError, P2pError, RefusedError, UnreachableError } from "../../protocol/errors.ts";
+import { fingerprint } from "../../protocol/fingerprint.ts";
 import { generateKeyPair, type KeyPair } from "../../protocol/noise.ts";
 import { FakeClock, settled } from "../fakes/clock.ts";
 import { connectionPair } from "../fakes/connection_pair.ts";
@@ -160,11 +162,22 @@ Deno.test("NearbyRoute takes one who announces itself twice for one", async () =
 Deno.test("NearbyRoute leads to the known key, and warns of others who announce its name", async () => {
   await using rig = new Rig();
   rig.trust.known.set("bob", bob.publicKey);
-  await rig.announce("192.168.1.66", { identity: mallory });
   await rig.announce("192.168.1.20");
-  const session = await rig.connect();
-  assertEquals(session.remoteKey, bob.publicKey);
+  const connecting = rig.connect();
+  await settled();
+  // Before bob can answer.
+  const other = {
+    instance: instanceOf("bob", "0123456789ab"),
+    name: "bob",
+    key: mallory.publicKey,
+    port: 8080,
+    addresses: ["192.168.1.66"],
+  };
+  rig.network.send(encodeAnnouncement(other), "192.168.1.66");
+  assertEquals((await connecting).remoteKey, bob.publicKey);
   assertEquals(rig.dialled, ["192.168.1.20:8080"]);
+  assertEquals(rig.warned.length, 1);
+  assertStringIncludes(rig.warned[0]!, fingerprint(mallory.publicKey));
 });
 
 Deno.test("NearbyRoute refuses a known name that only another key announces, undialled", async () => {

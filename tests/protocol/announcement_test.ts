@@ -60,7 +60,9 @@ Deno.test("a query, written and read", () => {
   assertEquals(encodeQuery([]).toHex(), fromHex(hex).toHex());
   assert(asksFor(ANNA.instance, decodeDns(fromHex(hex))));
   // A query tells nothing, whatever stands in it.
-  assertEquals(readAnnouncements(encodeQuery([ANNA.instance])).announcements, []);
+  const asked = encodeAnnouncement(ANNA);
+  asked.fill(0, 2, 4);
+  assertEquals(readAnnouncements(asked), { announcements: [], gone: [] });
 });
 
 Deno.test("a query that knows an announcement names it, and is not for it", () => {

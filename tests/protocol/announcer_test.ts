@@ -75,6 +75,13 @@ Deno.test("Announcer: what is new does not wait for those who ask, but for its s
   assertEquals(sendings(announcer), [2_010, 3_010]);
 });
 
+Deno.test("Announcer reads nothing while an answer is due anyway", () => {
+  let read = 0;
+  const announcer = new Announcer(INSTANCE, () => read++ && 0);
+  for (let index = 0; index < 10_000; index++) announcer.receive(QUERY, 0);
+  assertEquals(read, 1);
+});
+
 Deno.test("Announcer is not troubled by garbage", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 1_500 }), (bytes) => {
     const announcer = new Announcer(INSTANCE, () => 0);

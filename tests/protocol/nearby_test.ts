@@ -9,7 +9,7 @@ import {
 import { mergePeers, Nearby, type NearbyOptions } from "../../protocol/nearby.ts";
 import { parseSubnet } from "../../protocol/subnet.ts";
 
-const SUBNETS = ["192.168.1.10/24", "2001:db8::10/64", "127.0.0.1/8"].map((each) =>
+const SUBNETS = ["192.168.1.10/24", "2001:db8::10/64", "127.0.0.1/8", "fe80::10/64"].map((each) =>
   parseSubnet(each)!
 );
 const ANNA_AT = "192.168.1.20";
