@@ -6,24 +6,29 @@ import { splitAddressee } from "./addressee.ts";
 import { historyFields, historyLine, partyOf } from "./history/entry.ts";
 import { keepFiles } from "./history/keep_files.ts";
 import { type Host, requireName } from "./host.ts";
+import { localPath } from "./local_path.ts";
 import type { Peer, Room } from "./room.ts";
 import { nameOf, sendSources } from "./sending.ts";
 import { escapeText } from "./terminal/escape.ts";
 import { textWidth } from "./terminal/width.ts";
 import { describe } from "./words.ts";
 
-const HELP = [
-  "/msg NAME TEXT     say a line to one alone",
-  "/send [NAME] PATH  send a file or folder to everybody here, or to one",
-  "/history [N]       the last lines, 20 or N, with those who are here",
-  "/l                 who is here",
-  "/p                 their addresses, fingerprints and the path the bytes take",
-  "/nick NAME         go by another name",
-  "/kick NAME [WORDS] send somebody away, and let their key in no more",
-  "/help              this",
-  "/quit              say goodbye and end",
-  "A line that begins with // is said with one slash.",
-];
+/** What begins with a slash: its name, what stands behind it, what it does. */
+export const COMMANDS = [
+  { name: "msg", takes: "NAME TEXT", does: "say a line to one alone" },
+  {
+    name: "send",
+    takes: "[NAME] PATH",
+    does: "send a file or folder to everybody here, or to one",
+  },
+  { name: "history", takes: "[N]", does: "the last lines, 20 or N, with those who are here" },
+  { name: "l", takes: "", does: "who is here" },
+  { name: "p", takes: "", does: "their addresses, fingerprints and the path the bytes take" },
+  { name: "nick", takes: "NAME", does: "go by another name" },
+  { name: "kick", takes: "NAME [WORDS]", does: "send somebody away, and let their key in no more" },
+  { name: "help", takes: "", does: "this" },
+  { name: "quit", takes: "", does: "say goodbye and end" },
+] as const;
 
 /** Lines that /history shows. */
 const HISTORY_LINES = 20;
@@ -72,7 +77,7 @@ async function runCommand(
       await room.rename(requireName(argument));
       return host.output.say(`You are now called ${host.name}`);
     case "help":
-      return host.output.say(...HELP);
+      return host.output.say(...help());
     default:
       throw new P2pError(`Unknown command: /${command}`, { hint: "/help lists them." });
   }
@@ -175,14 +180,12 @@ async function showHistory(host: Host, room: Room, argument: string): Promise<vo
   for (const entry of entries) output.event("history", historyFields(entry));
 }
 
-/**
- * A path as people type it: quotes around it, or a tilde for their home, as they are used to from a
- * shell.
- */
-function localPath(text: string): string {
-  const path = /^(["'])(.*)\1$/s.exec(text)?.[2] ?? text;
-  const home = Deno.env.get("HOME") ?? Deno.env.get("USERPROFILE");
-  return home !== undefined && /^~[/\\]/.test(path) ? home + path.slice(1) : path;
+function help(): string[] {
+  const rows = COMMANDS.map(({ name, takes, does }) => [`/${name} ${takes}`.trimEnd(), does]);
+  return [
+    ...alignColumns(rows),
+    "A line that begins with // is said with one slash. Tab completes commands, names and paths.",
+  ];
 }
 
 function listNames(host: Host, room: Room): void {

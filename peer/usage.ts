@@ -84,6 +84,7 @@ In the chat every typed line goes to all peers, except:
   /kick NAME [WORDS] send somebody away, and let their key in no more
   /help              list these commands
   /quit              leave; Ctrl-D does the same
+Tab completes commands, names and paths.
 With --plain there is only /quit.
 What is said and which files came and went is kept on this machine, readable by
 you alone: see p2p history --help. --no-history does without.

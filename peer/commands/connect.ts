@@ -4,6 +4,7 @@ import { GoodbyeCode } from "../../protocol/session_frame.ts";
 import { parseAddress } from "../../protocol/address.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
 import { takeLine } from "../chat_commands.ts";
+import { chatCompleter } from "../chat_completion.ts";
 import { dialSession } from "../dialer.ts";
 import { type Environment, type Host, openHost, relayOf } from "../host.ts";
 import { openHistory } from "../history/history.ts";
@@ -93,6 +94,7 @@ async function leftAlone(
 
 /** Says what is typed until there is no more, then ends the session when all of it has arrived. */
 async function say(host: Host, room: Room, screen: Screen): Promise<void> {
+  screen.completer = chatCompleter(room);
   const end = () => room.close(GoodbyeCode.interrupted);
   host.signal.addEventListener("abort", end);
   try {

@@ -3,6 +3,7 @@ import { DEFAULT_PORT } from "../../protocol/address.ts";
 import { UsageError } from "../../protocol/errors.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
 import { takeLine } from "../chat_commands.ts";
+import { chatCompleter } from "../chat_completion.ts";
 import { type Environment, type Host, openHost, relayOf } from "../host.ts";
 import { openHistory } from "../history/history.ts";
 import type { Output } from "../output.ts";
@@ -80,6 +81,7 @@ export async function sayWhileWaiting(
   waiting: Waiting,
   screen: Screen,
 ): Promise<void> {
+  screen.completer = chatCompleter(waiting.room);
   try {
     for await (const line of screen.lines()) {
       if (await takeLine(host, waiting.room, line) === "quit") return waiting.close();

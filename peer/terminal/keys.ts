@@ -36,6 +36,7 @@ const CONTROLS = {
   "\x05": "end",
   "\x06": "right",
   "\x08": "backspace",
+  "\t": "tab",
   "\n": "enter",
   "\x0b": "deleteRight",
   "\x0c": "clear",

@@ -28,6 +28,11 @@ export class LineEditor {
     else this.#move(key.name);
   }
 
+  /** Puts a text in place of what stands between an index and the cursor. */
+  complete(from: number, text: string): void {
+    this.#replace(from, this.#cursor, text);
+  }
+
   /** Ends the line: it goes into the history, and an empty one begins. */
   take(): string {
     const line = this.#text;

@@ -4,6 +4,7 @@
  * where standard error is none, nothing is drawn.
  */
 import { AsyncQueue } from "../async_queue.ts";
+import { type Candidates, complete, type Completer, listInColumns } from "./completion.ts";
 import { escapeText } from "./escape.ts";
 import { type Key, KeyDecoder } from "./keys.ts";
 import { LineEditor } from "./line_editor.ts";
@@ -43,6 +44,8 @@ export interface StatusLine {
 
 /** Redrawing after these: the window changed its size, or the program was stopped and goes on. */
 const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows" ? [] : ["SIGWINCH", "SIGCONT"];
+/** Milliseconds that keys wait for a completion. */
+const MAX_COMPLETING_MS = 1_000;
 const KEY_BYTES = 4_096;
 /** What stands before the line being typed. */
 const PROMPT = "> ";
@@ -55,6 +58,8 @@ export class Screen {
   readonly interactive: boolean;
   /** Whether status lines are shown. */
   readonly live: boolean;
+  /** What Tab completes in the line being typed, if anything. */
+  completer: Completer | undefined;
 
   readonly #stdin: ScreenInput;
   readonly #sinks: Readonly<Record<"stdout" | "stderr", Sink>>;
@@ -68,6 +73,10 @@ export class Screen {
   readonly #queue = new AsyncQueue<string>();
   /** The first one is being asked. */
   readonly #questions = new Set<Question>();
+  /** Whether the last key was Tab. */
+  #tabbed = false;
+  /** While it is asked what could be completed. */
+  #completing: Promise<void> | undefined;
   #inputEnded = false;
   #closed = false;
 
@@ -192,7 +201,10 @@ export class Screen {
       const count = await this.#stdin.read(bytes).catch(() => null);
       if (this.#closed) return;
       if (count === null) break;
-      for (const key of decoder.push(bytes.subarray(0, count))) this.#press(key);
+      for (const key of decoder.push(bytes.subarray(0, count))) {
+        this.#press(key);
+        if (this.#completing) await this.#completing;
+      }
       this.#redraw();
     }
     this.#endInput();
@@ -205,9 +217,40 @@ export class Screen {
     if (this.#inputEnded) return;
     const question = this.#asked();
     const editor = question?.editor ?? this.#editor;
+    const again = this.#tabbed;
+    this.#tabbed = key.name === "tab";
     if (key.name === "endOfInput" && editor.text === "") this.#end(question);
     else if (key.name === "enter") this.#enter(editor, question);
+    else if (key.name === "tab") this.#completing = this.#complete(again);
     else editor.press(key);
+  }
+
+  /** Completes what is being typed; the keys behind it wait until it is known what fits. */
+  async #complete(again: boolean): Promise<void> {
+    const before = this.#editor.text.slice(0, this.#editor.cursor);
+    const candidates = this.#asked() ? undefined : await this.#candidates(before);
+    this.#completing = undefined;
+    // A question may have come meanwhile: what is typed then is its answer.
+    if (!candidates || this.#asked() || this.#inputEnded || this.#closed) return;
+    const completion = complete(before, candidates, again);
+    if (completion.do === "insert") {
+      this.#editor.complete(completion.from, completion.text);
+      this.#redraw();
+    } else if (completion.do === "list") {
+      const lines = listInColumns(completion.words, this.#size().columns);
+      this.#printOn(this.#terminal!, lines.join("\n"));
+    }
+  }
+
+  /** What fits, or nothing where that takes too long: a folder may be on a network that hangs. */
+  async #candidates(before: string): Promise<Candidates | undefined> {
+    const { promise: late, resolve } = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => resolve(undefined), MAX_COMPLETING_MS);
+    try {
+      return await Promise.race([this.completer?.(before), late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** A line that was typed stays on the terminal, as one that was printed. */

@@ -17,9 +17,15 @@ class Terminal implements AsyncDisposable {
 
   static async start(
     words: readonly string[],
-    options: { columns?: number; rows?: number; env?: Record<string, string> } = {},
+    options: {
+      columns?: number;
+      rows?: number;
+      env?: Record<string, string>;
+      prepare?: (folder: TemporaryFolder) => void;
+    } = {},
   ): Promise<Terminal> {
     const folder = new TemporaryFolder();
+    options.prepare?.(folder);
     const script = 'cd "$0"; "$@"; echo "exit $?"; stty -a | tr " ;" "\\n\\n" | ' +
       'grep -x -e "-\\?icanon" -e "-\\?echo" -e "-\\?isig" | sort | xargs echo; cat';
     const tmux = await Tmux.start({
@@ -30,6 +36,8 @@ class Terminal implements AsyncDisposable {
       env: {
         XDG_CONFIG_HOME: folder.join("config"),
         XDG_DATA_HOME: folder.join("data"),
+        // What a program that is ended writes last would come into a folder that is being removed.
+        P2P_NO_HISTORY: "1",
         P2P_NAME: "",
         ...options.env,
       },
@@ -275,4 +283,60 @@ test("colours show on a terminal, and not with NO_COLOR", async () => {
     await bob.ended(4);
     assertEquals((await bob.tmux.screen({ colors: true })).includes("\x1b["), coloured);
   }
+});
+
+test("three terminals: Tab, /msg, /history and /kick", async () => {
+  await using alice = await Terminal.listen([], { rows: 24, env: { P2P_NO_HISTORY: "" } });
+  const address = await alice.address();
+  await using bob = await Terminal.start(["connect", address, "--name", "bob b"]);
+  await using bert = await Terminal.start(["connect", address, "--name", "bert"]);
+  await alice.shows("Connected to bob b");
+  await alice.shows("Connected to bert");
+  await bob.shows("Connected to alice");
+  await bert.shows("Connected to alice");
+
+  // As far as it is clear, then at the second Tab what there is, then the rest.
+  await alice.tmux.type("/m\t");
+  await alice.shows(/^> \/msg$/m);
+  await alice.tmux.type("b\t\t");
+  await alice.shows(/^bert {3}bob b\n> \/msg b$/m);
+  await alice.tmux.type("o\t");
+  await alice.shows(/^> \/msg bob b$/m);
+  await alice.enter("only you");
+  await bob.shows("alice (privately): only you");
+  await alice.shows("To bob b (privately): only you");
+  await bob.enter("hello all");
+  await alice.shows("bob b: hello all");
+
+  await alice.enter("/history");
+  await alice.shows(/ {2}alice to bob b \(privately\): only you\n.* {2}bob b: hello all\n>$/);
+
+  await bert.tmux.type("/k\tal\t");
+  await bert.shows(/^> \/kick alice$/m);
+  await bert.tmux.press("C-u");
+  await alice.enter("/kick bob b enough");
+  await bob.shows(/sent you away: enough/);
+  await bob.ended(3);
+  await alice.enter("still here");
+  await bert.shows("alice: still here");
+  await alice.enter("/quit");
+  await bert.ended(0);
+  await alice.ended(0);
+});
+
+test("Tab completes paths behind /send, and changes nothing where nothing fits", async () => {
+  await using alice = await Terminal.listen();
+  await using bob = await Terminal.start([
+    ...["connect", await alice.address(), "--name", "bob", "--yes", "--dir", "in"],
+  ], { prepare: (folder) => folder.folder("in") });
+  await bob.shows("Connected to alice");
+  alice.folder.file("pictures/a flower.jpg", "rose");
+  await alice.tmux.type("/send zz\t\t");
+  await alice.shows(/^> \/send zz$/m);
+  await alice.tmux.press("C-w");
+  await alice.tmux.type("pi\ta\t");
+  await alice.shows(/^> \/send pictures\/a flower\.jpg$/m);
+  await alice.enter("");
+  await bob.shows(/a flower\.jpg received/);
+  assertEquals(Deno.readTextFileSync(bob.folder.join("in/a flower.jpg")), "rose");
 });

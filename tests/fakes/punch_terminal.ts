@@ -10,6 +10,6 @@ export function punchAtTerminal(words: readonly string[], home: string): Promise
     columns: 110,
     rows: 16,
     command: programCommand(["punch", ...words]),
-    env: { XDG_CONFIG_HOME: home, XDG_DATA_HOME: home, P2P_NAME: "", P2P_RELAY: "" },
+    env: { XDG_CONFIG_HOME: home, P2P_NO_HISTORY: "1", P2P_NAME: "", P2P_RELAY: "" },
   });
 }
