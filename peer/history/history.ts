@@ -61,6 +61,8 @@ export class History implements AsyncDisposable {
   readonly #now: () => number;
   #waiting: HistoryEntry[] = [];
   #waitingUnits = 0;
+  /** The load at which is written at once. */
+  #fullAt = 1;
   #store: HistoryStore | undefined;
   #opening: Promise<HistoryStore> | undefined;
   /** Runs while something is to be written. */
@@ -83,7 +85,10 @@ export class History implements AsyncDisposable {
     this.#waiting.push({ ...entry, time: this.#now(), text });
     this.#waitingUnits += text.length;
     this.#writing ??= this.#write();
-    if (this.#load >= 1 && this.#store) this.#tryToWrite(this.#store);
+    if (this.#load >= this.#fullAt && this.#store) {
+      // Tried again only when as much more waits: each try stands still for the lock.
+      if (this.#tryToWrite(this.#store)) this.#fullAt++;
+    }
     if (this.#load > PATIENCE) this.#fail(new Error("Too much is said while it cannot be written"));
   }
 
@@ -145,6 +150,7 @@ export class History implements AsyncDisposable {
     }
     this.#waiting = [];
     this.#waitingUnits = 0;
+    this.#fullAt = 1;
   }
 
   /** One at a time: two at once would be two databases. */

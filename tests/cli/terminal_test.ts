@@ -340,3 +340,23 @@ test("Tab completes paths behind /send, and changes nothing where nothing fits",
   await bob.shows(/a flower\.jpg received/);
   assertEquals(Deno.readTextFileSync(bob.folder.join("in/a flower.jpg")), "rose");
 });
+
+test("p2p history --clear asks before it deletes", async () => {
+  using folder = new TemporaryFolder();
+  await using alice = await Program.listen(["--once"], { data: folder.path });
+  await Program.run(["connect", alice.address, "--name", "bob"], { input: "hello\n" });
+  await alice.finished();
+  for (
+    const [answer, said, left] of [["", "Nothing deleted", 1], ["y", "Deleted: 1", 0]] as const
+  ) {
+    await using terminal = await Terminal.start(["history", "--clear", "--with", "bob"], {
+      env: { XDG_DATA_HOME: folder.path },
+    });
+    await terminal.shows("The history with bob is deleted for good. Go on? [y/N]");
+    await terminal.enter(answer);
+    await terminal.shows(said);
+    await terminal.ended(0);
+    const { stdout } = await Program.run(["history"], { data: folder.path });
+    assertEquals(stdout.split("\n").length - 1, left);
+  }
+});

@@ -17,6 +17,7 @@ const EMBEDDED = {
   "relay/server.ts": "This is a p2p relay. Meet there with",
   "ws, which a relay loads when it is asked for a WebSocket": "WebSocketServer",
   "peer/commands/forget.ts": "Nothing forgotten: nobody is known as",
+  "peer/history/store.ts": "it was made by a later version of p2p",
 };
 /** Words of the tests, and of a package that only they use. */
 const NOT_EMBEDDED = ["A folder of 10,000 files arrives", "Property failed after"];

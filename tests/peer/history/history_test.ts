@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import type { HistoryEntry } from "../../../peer/history/entry.ts";
 import { History } from "../../../peer/history/history.ts";
@@ -109,6 +109,21 @@ Deno.test("History gives up, in one line, a database that stays locked", async (
       `History not opened: ${rig.path}: another program holds it`,
   );
   await assertRejects(() => rig.history.read({}));
+});
+
+Deno.test("History does not hold up a flood of lines while it is locked", async () => {
+  await using rig = new Rig();
+  rig.say("one");
+  await rig.pass(100);
+  const other = new DatabaseSync(rig.path);
+  other.exec("BEGIN EXCLUSIVE");
+  const began = performance.now();
+  for (let i = 0; i < 5_000; i++) rig.say("flood");
+  assert(performance.now() - began < 1_000);
+  other.exec("COMMIT");
+  other.close();
+  await rig.pass(1_000);
+  assertEquals([rig.stored().length, rig.warnings], [5_001, []]);
 });
 
 Deno.test("History gives up when too much is said while it is locked", async () => {
