@@ -85,9 +85,7 @@ export class Whereabouts {
     this.#relayedBecause = reason;
     if (reason === undefined || reason === before) return;
     const peer = this.#name();
-    this.#output.say(
-      `No straight way to ${peer}: ${reason}. The relay passes on what it cannot read`,
-    );
+    this.#output.say(`No straight way to ${peer}: ${reason}; all goes on through the relay`);
     this.#output.event("relayed", { peer, reason });
   }
 
