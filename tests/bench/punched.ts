@@ -6,7 +6,7 @@ import type { Program } from "../fakes/program.ts";
 import { type Introduction, timeIntroduction } from "../natlab/introduction.ts";
 import { assertSameBytes } from "../heavy/same_bytes.ts";
 import { type Harness, note, type Options, secondsSince } from "./harness.ts";
-import type { Control, RawFigures } from "./punched/raw_quic.ts";
+import type { RawFigures } from "./punched/raw_quic.ts";
 import { rounds } from "./rounds.ts";
 import { median, medianRatio } from "./statistics.ts";
 import { atLeast, atMost, type Row, type Section } from "./table.ts";
@@ -21,7 +21,11 @@ const HOME = "port-restricted";
 const RAW_PORT = 4433;
 const OURS = "**p2p, /send in a chat**";
 const RAW = "Deno QUIC, nothing else";
-const RAW_BBR = "Deno QUIC, nothing else, BBR as p2p has it on far paths";
+/** What limits the speed: this machine alone, which is both sides and both NATs, or a line besides. */
+const LINES: Readonly<Record<string, string[]>> = {
+  "": [],
+  " over 1 Gbit/s": ["--rate", "1000"],
+};
 
 const SIDES = ["sender", "receiver"] as const;
 
@@ -42,27 +46,29 @@ export async function punched(_: Harness, options: Options): Promise<Section> {
     const row = { cells: [`not measured: ${reason}`, "", ""], ratio: "", targets: [] };
     return { name: "punched", columns, rows: [row], samples: {} };
   }
-  const samples = await carryBoth(options, { mebibytes, count });
-  const introductions = await introduce(options);
-  return {
-    name: "punched",
-    columns,
-    rows: [...carriedRows(mebibytes, samples), introductionRow(introductions)],
-    samples: { ...samples, introductions },
-  };
+  const rows: Row[] = [];
+  const samples: Record<string, Carried[] | Introduction[]> = {};
+  for (const [line, lab] of Object.entries(LINES)) {
+    const carried = await carryBoth(options, { mebibytes, count, line, lab });
+    rows.push(...carriedRows(mebibytes, carried, line));
+    Object.assign(samples, carried);
+  }
+  samples.introductions = await introduce(options);
+  rows.push(introductionRow(samples.introductions));
+  return { name: "punched", columns, rows, samples };
 }
 
 async function carryBoth(
   options: Options,
-  { mebibytes, count }: { mebibytes: number; count: number },
+  how: { mebibytes: number; count: number; line: string; lab: string[] },
 ): Promise<Record<string, Carried[]>> {
-  await using lab = await NatLab.up(HOME, HOME);
+  const { mebibytes, count, line } = how;
+  await using lab = await NatLab.up(HOME, HOME, ...how.lab);
   await using meeting = await Meeting.open(lab, options);
   await meeting.makeFilm(mebibytes * 2 ** 20);
   return await rounds(count, {
-    [OURS]: () => carryOurs(meeting),
-    [RAW]: () => carryRaw(lab, meeting, "throughput"),
-    [RAW_BBR]: () => carryRaw(lab, meeting, "low-latency"),
+    [OURS + line]: () => carryOurs(meeting),
+    [RAW + line]: () => carryRaw(lab, meeting),
   });
 }
 
@@ -94,15 +100,14 @@ async function cpuOf({ pid }: Program): Promise<number> {
 async function carryRaw(
   lab: NatLab,
   { film, folder }: Meeting,
-  control: Control,
 ): Promise<Carried> {
   const arrived = folder.join("raw.mkv");
   const publicPort = async (host: "a" | "b") => {
     return `${await lab.address(host, "public")}:${RAW_PORT}`;
   };
-  await using sender = raw(lab, "a", ["send", control, await publicPort("b"), film]);
+  await using sender = raw(lab, "a", ["send", await publicPort("b"), film]);
   await sender.until(([ready]) => ready, "ready");
-  await using receiver = raw(lab, "b", ["receive", control, await publicPort("a"), arrived]);
+  await using receiver = raw(lab, "b", ["receive", await publicPort("a"), arrived]);
   const [sent, received] = await Promise.all([
     sender.until(([, figures]) => figures, "figures"),
     receiver.until(([figures]) => figures, "figures"),
@@ -116,10 +121,10 @@ async function carryRaw(
   };
 }
 
-function raw(lab: NatLab, host: "a" | "b", [role, control, peer, path]: string[]): LabProcess {
+function raw(lab: NatLab, host: "a" | "b", [role, peer, path]: string[]): LabProcess {
   const script = `${import.meta.dirname}/punched/raw_quic.ts`;
   const command = [Deno.execPath(), "run", "-A", "--no-check", script];
-  return new LabProcess(lab, host, [...command, role!, control!, String(RAW_PORT), peer!, path!]);
+  return new LabProcess(lab, host, [...command, role!, String(RAW_PORT), peer!, path!]);
 }
 
 async function introduce(options: Options): Promise<Introduction[]> {
@@ -133,17 +138,18 @@ async function introduce(options: Options): Promise<Introduction[]> {
   return introductions;
 }
 
-function carriedRows(mebibytes: number, samples: Record<string, Carried[]>): Row[] {
-  const { [OURS]: ours, ...others } = samples;
-  const share = speedOf(ours!, samples[RAW]!);
+function carriedRows(
+  mebibytes: number,
+  samples: Record<string, Carried[]>,
+  line: string,
+): Row[] {
+  const [ours, theirs] = [samples[OURS + line]!, samples[RAW + line]!];
+  const share = speedOf(ours, theirs);
   const target = atLeast(share, MIN_OF_RAW_QUIC, `speed ≥ ${MIN_OF_RAW_QUIC} of QUIC alone`);
+  const ratio = `speed ${share.toFixed(2)}; CPU ${cpuRatios(ours, theirs)}`;
   return [
-    { cells: measures(OURS, mebibytes, ours!), ratio: "", targets: [target] },
-    ...Object.entries(others).map(([name, theirs]) => ({
-      cells: measures(name, mebibytes, theirs),
-      ratio: `speed ${speedOf(ours!, theirs).toFixed(2)}; CPU ${cpuRatios(ours!, theirs)}`,
-      targets: [],
-    })),
+    { cells: measures(OURS + line, mebibytes, ours), ratio: "", targets: [target] },
+    { cells: measures(RAW + line, mebibytes, theirs), ratio, targets: [] },
   ];
 }
 

@@ -2,10 +2,10 @@
  * A file over QUIC as Deno does it best, with nothing of ours, between two machines behind NATs
  * that keep ports. The sender serves, as the asker of p2p does.
  *
- *     deno run -A raw_quic.ts send|receive CONTROL PORT PEER FILE
+ *     deno run -A raw_quic.ts send|receive PORT PEER FILE
  *
- * CONTROL is the congestion control, as the runtime calls it, PORT is both sides' local one, PEER the other's public address and port. The sender prints
- * "ready" when it may be dialled; each prints what it used at its end, as JSON.
+ * PORT is the local one, PEER the other's public address and port. The sender prints "ready" when it
+ * may be dialled; each prints what it used at its end, as JSON.
  */
 import dgram from "node:dgram";
 import process from "node:process";
@@ -26,11 +26,7 @@ export interface RawFigures {
   cpu: number;
 }
 
-/** The congestion controls that Deno has. */
-export type Control = NonNullable<Deno.QuicTransportOptions["congestionControl"]>;
-
-const [role, controlText, portText, peerText, path] = Deno.args;
-const congestionControl = controlText as Control;
+const [role, portText, peerText, path] = Deno.args;
 const peer = parseAddress(peerText!);
 const port = Number(portText);
 const figures = await (role === "send" ? send(port, peer, path!) : receive(port, peer, path!));
@@ -44,7 +40,6 @@ async function send(port: number, peer: Address, path: string): Promise<RawFigur
     cert: CERTIFICATE,
     key: CERTIFICATE_KEY,
     alpnProtocols: ALPN,
-    congestionControl,
   });
   console.log("ready");
   const connection = await (await listener.incoming()).accept();
@@ -76,7 +71,6 @@ async function receive(port: number, peer: Address, path: string): Promise<RawFi
     serverName: CERTIFICATE_NAME,
     caCerts: [CERTIFICATE],
     alpnProtocols: ALPN,
-    congestionControl,
   });
   const { value: stream } = await connection.incomingBidirectionalStreams.getReader().read();
   const usage = measure();
