@@ -94,10 +94,10 @@ export class Waiting implements AsyncDisposable {
    */
   async #announce(): Promise<unknown> {
     if (!this.#options.announce) return undefined;
-    const { identity, network } = this.#host;
+    const { name, identity, network } = this.#host;
     try {
       const announcing = await Announcing.begin({
-        name: this.#host.name,
+        name,
         key: identity.publicKey,
         port: this.listener.port,
         host: this.#options.host,
@@ -106,6 +106,8 @@ export class Waiting implements AsyncDisposable {
         open: MulticastSocket.open,
       });
       this.#announcing = announcing;
+      // What was typed meanwhile may have changed it.
+      if (this.#host.name !== name) await announcing.rename(this.#host.name);
       this.#tellAnnounced();
       await this.listener.closed;
       await announcing[Symbol.asyncDispose]();

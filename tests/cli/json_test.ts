@@ -67,7 +67,7 @@ Deno.test("send --json tells connected, progress, sent and disconnected, and peo
 Deno.test("an error is an event and a line, with the same words and the right code", async () => {
   const cases: [string[], number, string][] = [
     [["connect", "127.0.0.1:1", "--json"], 4, "unreachable"],
-    [["connect", "nowhere", "--json"], 2, "usage"],
+    [["connect", "no/where", "--json"], 2, "usage"],
     [["send", "--address", "127.0.0.1:1", "--json", "nothing"], 6, "file"],
     [["forget", "nobody", "--json"], 1, "failed"],
   ];
