@@ -49,6 +49,12 @@ export function namedTarget(text: string, relay: Relay | undefined): Target {
   return { name, relay };
 }
 
+function nowhereToLook(name: string): UsageError {
+  return new UsageError(`No relay to find ${name} at, and P2P_NO_NEARBY is 1`, {
+    hint: "Name a relay with --relay HOST:PORT or P2P_RELAY, or write an address: 1.2.3.4:8080",
+  });
+}
+
 function noRelayBetween(whom: string): UsageError {
   return new UsageError(`No relay leads to ${whom}: it is dialled straight`, {
     hint: "Leave --relay-only out, or name a relay, and the peer by its name there.",
@@ -70,10 +76,12 @@ export function routeTo(target: Target, host: Host, relayOnly = false): Route {
   if (relayOnly && !relay) throw noRelayBetween(name);
   const say = (line: string) => output.say(line);
   const warn = (line: string) => output.warn(line);
+  const quiet = Deno.env.get("P2P_NO_NEARBY") === "1";
+  if (quiet && !relay) throw nowhereToLook(name);
   const nearby = new NearbyRoute(name, { identity, trust, say, warn });
   if (!relay) return nearby;
   const openStraight = systemStraight(systemClock);
   const options = { identity, trust, ownName, relay, say, relayOnly, openStraight };
   const relayed = new NameRoute(name, options);
-  return relayOnly ? relayed : new EitherRoute(relayed, nearby, trust);
+  return relayOnly || quiet ? relayed : new EitherRoute(relayed, nearby, trust);
 }

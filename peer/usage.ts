@@ -53,6 +53,7 @@ Environment:
   P2P_RELAY           the relay, if --relay is not given
   P2P_RELAY_PASSWORD  the relay's password, if --password-file is not given
   P2P_NO_HISTORY      if it is 1, chats are not kept
+  P2P_NO_NEARBY       if it is 1, names are not looked for on this network
   P2P_DEBUG           if it is 1, errors show where they came from
   XDG_CONFIG_HOME     the folder in which p2p/ keeps your key and known peers
   XDG_DATA_HOME       the folder in which p2p/ keeps the history of chats

@@ -47,6 +47,7 @@ const USAGE: [words: string[], message: string, hint: string][] = [
     "Leave one of them out",
   ],
   [["listen", "--announce", "--plain"], "--announce does not go with --plain", "Leave out one"],
+  [["connect", "anna"], "No relay to find anna at, and P2P_NO_NEARBY is 1", "Name a relay"],
   [["peers", "anna"], 'Word not understood: "anna"', "p2p peers --help"],
   [["peers", "--wait", "0"], "Number not understood: --wait", "from 1 up"],
   [["send", "--to", "1.2.3.4:80", "a"], 'Nobody is called "1.2.3.4:80"', "at the relay"],

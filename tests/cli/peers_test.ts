@@ -23,7 +23,8 @@ class People implements Disposable {
 
   /** @param who whose key it is */
   options(host: NatHost, who: string) {
-    return { before: this.#lab.on(host), config: this.folder.join(`${who}.config`) };
+    const config = this.folder.join(`${who}.config`);
+    return { before: this.#lab.on(host), config, env: { P2P_NO_NEARBY: "0" } };
   }
 
   /** Somebody who listens, and is announced. */

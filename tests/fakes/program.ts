@@ -66,6 +66,8 @@ export class Program implements AsyncDisposable {
         ...quietEnvironment(),
         // Deno would ask the network, which the tests count the packets of.
         DENO_NO_UPDATE_CHECK: "1",
+        // Names are looked for on the network of the machine only where a test has one of its own.
+        P2P_NO_NEARBY: "1",
         XDG_CONFIG_HOME: options.config ?? this.#own.join("config"),
         XDG_DATA_HOME: options.data ?? this.#own.join("data"),
         ...options.env,
