@@ -94,18 +94,28 @@ async function circuitPair(
   const { signal } = new AbortController();
   const dial = (inner: Connection) =>
     dialCircuit({ relay, token, signal, dial: () => Promise.resolve(inner) });
-  const circuits = await Promise.all([dial(near), dial(far)]);
+  const circuits = await Promise.all([dial(near), dial(far)]) as [Connection, Connection];
   const ends = await Promise.all([nearEnd, farEnd].map(async (connection) => {
     await readExactly(connection, circuitPreface(token).length);
     return { connection, received: new Uint8Array(0) };
   }));
   const options = { clock: systemClock, greeting: CIRCUIT_ANSWER, rate: Infinity, idleMs: 60_000 };
-  join(ends[0]!, ends[1]!, {
+  const joined = join(ends[0]!, ends[1]!, {
     ...options,
     onBytes: () => {},
     turns: new Turns(systemClock),
     buffers: new Budget(64 * 1_048_576),
   });
+  // Whoever is done with both ends is done with what the relay does, too.
+  const open = new Set(circuits);
+  for (const circuit of circuits) {
+    const dispose = circuit[Symbol.asyncDispose].bind(circuit);
+    circuit[Symbol.asyncDispose] = async () => {
+      await dispose();
+      open.delete(circuit);
+      if (open.size === 0) await joined;
+    };
+  }
   return circuits;
 }
 
