@@ -124,7 +124,7 @@ export class NameRoute implements Route {
       if (noWay && race.won) onRelayed(noWay.because);
       const backoff = new Backoff(this.#clock, this.#options.random, SEARCH_AGAIN);
       while (noWay && !noWay.forGood && race.won) {
-        await sleep(this.#clock, backoff.next(), race.over);
+        await sleep(this.#clock, this.#shunnedFor("punched") || backoff.next(), race.over);
         noWay = await this.#laterRound(race, expected) ?? noWay;
         if (!race.wants("punched")) return;
       }
@@ -199,7 +199,12 @@ export class NameRoute implements Route {
   }
 
   /** Whether a path may be taken where there are others. */
-  readonly #isGood = (path: Path) => this.#clock.now() >= (this.#shunned.get(path)?.until ?? 0);
+  readonly #isGood = (path: Path) => this.#shunnedFor(path) === 0;
+
+  /** Milliseconds for which a path is not to be taken yet. */
+  #shunnedFor(path: Path): number {
+    return Math.max(0, (this.#shunned.get(path)?.until ?? 0) - this.#clock.now());
+  }
 
   #shun({ path, since }: { path: Path; since: number }): void {
     const now = this.#clock.now();

@@ -543,3 +543,28 @@ Deno.test("NameRoute: where all is to go through the relay nothing else is tried
   assertEquals([session.path, rig.dialled, rig.openings], ["relayed", [], []]);
   await rig.end(session, await rig.far());
 });
+
+Deno.test("NameRoute: a punched way that fell silent is looked for again as soon as it may be taken", async () => {
+  await using rig = new Rig({ straight: true });
+  const { session, far, side } = await meetByCircuit(rig);
+  const [near, end] = connectionPair();
+  rig.listener.take(end);
+  rig.openings[0]!.succeed(near);
+  await side.until("SessionFinished");
+  const away = Promise.withResolvers<void>();
+  session.onState = (state) => state === "away" && away.resolve();
+  await session.open("chat/1", "urgent").write(new Uint8Array(1));
+  near.stall();
+  await session.open("chat/1", "urgent").write(new Uint8Array(1));
+  await rig.clock.until(away.promise, 30_000, 100);
+  const back = Promise.all([rig.introduce(PUNCHABLE), rig.join()]);
+  await rig.clock.until(back, 2_000);
+  await settled();
+  const dialled = rig.relay.dialled;
+  for (let second = 0; second < 56; second++) await rig.clock.advance(1_000);
+  assertEquals([rig.relay.dialled, session.path], [dialled, "relayed"]);
+  const later = await rig.clock.until(rig.relay.welcomed(), 5_000);
+  rig.openings.at(-1)!.learn(reachAt(4001));
+  assertEquals((await rig.clock.until(later.until("Connect"), 1_000)).circuit, false);
+  await rig.end(session, far);
+});
