@@ -18,6 +18,7 @@ import type { PeerInfo } from "../protocol/rendezvous.ts";
 import { Backoff } from "./backoff.ts";
 import { dialCircuit } from "./carrier/circuit.ts";
 import { systemClock } from "./clock.ts";
+import { Deadline } from "./deadline.ts";
 import type { Dial } from "./dial_secure.ts";
 import { lowerFirst } from "./lower_first.ts";
 import type { NetworkChanges } from "./network_watch.ts";
@@ -219,17 +220,15 @@ export class Registration implements AsyncDisposable {
   async #meet({ circuit: token }: PeerInfo, at: Address): Promise<void> {
     if (!token || this.#opening >= MAX_OPENING) return;
     this.#opening++;
-    const given = new AbortController();
-    const signal = AbortSignal.any([this.#closing.signal, given.signal]);
-    const late = () => given.abort(new UnreachableError("Circuit not opened: nobody came"));
-    const cancel = this.#clock.after(DIAL_TIMEOUT_MS + CIRCUIT_WAIT_MS, late);
+    const ms = DIAL_TIMEOUT_MS + CIRCUIT_WAIT_MS;
+    const late = new UnreachableError("Circuit not opened: nobody came");
+    using deadline = new Deadline(this.#clock, this.#closing.signal, ms, late);
     try {
-      await this.#open(token, at, signal);
+      await this.#open(token, at, deadline.signal);
     } catch (error) {
       // Who asked has come by another way, or says itself what went wrong.
       if (!(error instanceof P2pError)) throw error;
     } finally {
-      cancel();
       this.#opening--;
     }
   }

@@ -6,6 +6,7 @@ import { P2pError, UnreachableError } from "../protocol/errors.ts";
 import type { PunchPlan, Reach } from "../protocol/nat.ts";
 import type { PeerInfo } from "../protocol/rendezvous.ts";
 import { reachOf, simultaneousOf } from "./candidates.ts";
+import { Deadline } from "./deadline.ts";
 import type { RelayClient } from "./relay_client.ts";
 import { Standby } from "./standby.ts";
 import type { Opening, OpenStraight, StraightOptions } from "./straight.ts";
@@ -87,18 +88,13 @@ export class StraightTarget {
 
   /** Who asked says what became of it. */
   async #try(opening: Opening, options: Omit<StraightOptions, "signal">): Promise<void> {
-    const late = new AbortController();
-    const cancel = this.#options.clock.after(
-      TRY_MS,
-      () => late.abort(new UnreachableError("Late")),
-    );
+    const { clock, take } = this.#options;
+    const reason = new UnreachableError("Late");
+    using deadline = new Deadline(clock, this.#closing.signal, TRY_MS, reason);
     try {
-      const signal = AbortSignal.any([this.#closing.signal, late.signal]);
-      this.#options.take(await opening.connect({ ...options, signal }));
+      take(await opening.connect({ ...options, signal: deadline.signal }));
     } catch (error) {
       if (!(error instanceof P2pError)) throw error;
-    } finally {
-      cancel();
     }
   }
 }

@@ -9,6 +9,7 @@ import {
   STUN_TRANSACTION_BYTES,
   type StunAnswer,
 } from "../protocol/stun.ts";
+import { Repeating } from "./repeating.ts";
 
 /**
  * Milliseconds after which a request is sent again, and at last given up: 1.5 s in all. Shorter than
@@ -53,11 +54,16 @@ export class StunClient {
     const question = { transaction, answered };
     this.#open.add(question);
     const request = encodeStunRequest(transaction, options);
-    const cancel = this.#repeat(() => this.#socket.send(request, server), question);
+    const asking = new Repeating(this.#clock, {
+      waits: PATIENCE_MS,
+      act: () => this.#socket.send(request, server),
+      inVain: () => answered.resolve(undefined),
+    });
+    asking.start();
     try {
       return await answered.promise;
     } finally {
-      cancel();
+      asking.stop();
       this.#open.delete(question);
     }
   }
@@ -82,17 +88,5 @@ export class StunClient {
   close(): void {
     this.#closed = true;
     for (const { answered } of this.#open) answered.resolve(undefined);
-  }
-
-  #repeat(send: () => void, { answered }: Question): () => void {
-    let cancel = () => {};
-    const next = (tries: number) => {
-      const wait = PATIENCE_MS[tries];
-      if (wait === undefined) return answered.resolve(undefined);
-      send();
-      cancel = this.#clock.after(wait, () => next(tries + 1));
-    };
-    next(0);
-    return () => cancel();
   }
 }

@@ -10,6 +10,7 @@ import { type Clock, sleep } from "../../protocol/clock.ts";
 import type { Connection } from "../../protocol/connection.ts";
 import { ipToBytes } from "../../protocol/ip_address.ts";
 import { systemClock } from "../clock.ts";
+import { Deadline } from "../deadline.ts";
 import { hedged } from "./hedged.ts";
 import { NodeTcpConnection } from "./node_tcp_connection.ts";
 import { punchedPath } from "./punched_path.ts";
@@ -55,9 +56,8 @@ export interface SimultaneousOptions {
  */
 export async function openSimultaneously(options: SimultaneousOptions): Promise<Connection> {
   const { localPort, remote, signal, clock = systemClock } = options;
-  const late = new AbortController();
-  const cancel = clock.after(TRY_FOR_MS, () => late.abort(new DOMException("", "TimeoutError")));
-  const either = AbortSignal.any([signal, late.signal]);
+  using deadline = new Deadline(clock, signal, TRY_FOR_MS, new DOMException("", "TimeoutError"));
+  const either = deadline.signal;
   try {
     for (;;) {
       try {
@@ -72,8 +72,6 @@ export async function openSimultaneously(options: SimultaneousOptions): Promise<
     }
   } catch (cause) {
     throw undialled(remote, PUNCHED, either, cause);
-  } finally {
-    cancel();
   }
 }
 

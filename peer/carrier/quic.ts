@@ -6,14 +6,14 @@ import { equalBytes } from "../../protocol/bytes.ts";
 import type { Connection } from "../../protocol/connection.ts";
 import { ipToBytes } from "../../protocol/ip_address.ts";
 import { abortable } from "../abortable.ts";
+import { Deadline } from "../deadline.ts";
 import { QuicConnection } from "./quic_connection.ts";
 import { QuicOpening } from "./quic_opening.ts";
-import { QuicPort, type QuicPortOptions } from "./quic_port.ts";
+import { MAX_ATTEMPTS, QuicPort, type QuicPortOptions } from "./quic_port.ts";
 import { QuicStream } from "./quic_stream.ts";
 import { PUNCHED, undialled } from "./tcp.ts";
 
-/** Attempts of one dial, and milliseconds between two of them at the least. */
-const MAX_ATTEMPTS = 4;
+/** Milliseconds between two attempts of one dial at the least. */
 const MIN_BETWEEN_MS = 100;
 /** A handshake takes longer than so many round trips only if a packet was lost. */
 const ROUND_TRIPS = 3;
@@ -148,17 +148,14 @@ async function inTime(
   port: QuicPort,
   signal: AbortSignal,
 ): Promise<Connection> {
-  const late = new AbortController();
-  const expire = () => late.abort(new DOMException("", "TimeoutError"));
-  const cancel = port.clock.after(CONNECT_WITHIN_MS, expire);
-  const either = AbortSignal.any([signal, late.signal]);
+  const late = new DOMException("", "TimeoutError");
+  using deadline = new Deadline(port.clock, signal, CONNECT_WITHIN_MS, late);
+  const either = deadline.signal;
   try {
     return await abortable(coming, either);
   } catch (cause) {
     await port.close();
     throw undialled(port.remote, PUNCHED, either, cause);
-  } finally {
-    cancel();
   }
 }
 

@@ -8,13 +8,11 @@ import { formatAddress } from "../../protocol/address.ts";
 import { joinBytes } from "../../protocol/bytes.ts";
 import { UnreachableError } from "../../protocol/errors.ts";
 import { QuicConnection } from "./quic_connection.ts";
-import type { QuicPort } from "./quic_port.ts";
+import { MAX_ATTEMPTS, type QuicPort } from "./quic_port.ts";
 import { punchedPath } from "./punched_path.ts";
 import { QuicStream } from "./quic_stream.ts";
 import { closedError } from "./tcp.ts";
 
-/** Attempts that are held at once. */
-const MAX_ATTEMPTS = 4;
 /** Bytes that are kept to be said on further attempts: a preface and a handshake message. */
 const MAX_SAID_BYTES = 4_096;
 /** Bytes that are read of an attempt before it is the one. */

@@ -10,6 +10,8 @@ import { CERTIFICATE, CERTIFICATE_KEY, CERTIFICATE_NAME } from "./quic_certifica
 const FREE_WITHIN_MS = 500;
 const TRY_EVERY_MS = 5;
 
+/** Attempts of one dial, which the other side holds until it is clear which one counts. */
+export const MAX_ATTEMPTS = 4;
 /** Milliseconds of silence after which a connection is lost. */
 export const IDLE_MS = 10_000;
 
