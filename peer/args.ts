@@ -8,11 +8,12 @@ import { UsageError } from "../protocol/errors.ts";
 
 /**
  * What a flag takes: nothing, a text, texts (may be repeated), a port from 0 to 65535, a whole
- * number from 1 up, a number of bytes that may end in K, M or G, or one of `choices`.
+ * number from 1 up, a number of bytes that may end in K, M or G, or one of `choices`. `alsoCalled`
+ * is another word for the same flag.
  */
 export type FlagSpec =
   | { readonly kind: "boolean" }
-  | { readonly kind: "string" }
+  | { readonly kind: "string"; readonly alsoCalled?: string }
   | { readonly kind: "strings" }
   | { readonly kind: "port" }
   | { readonly kind: "number" }
@@ -29,6 +30,7 @@ export interface CommandSpec {
 const CONFLICT = { kind: "choice", choices: ["ask", "skip", "rename", "overwrite"] } as const;
 const SWITCH = { kind: "boolean" } as const;
 const TEXT = { kind: "string" } as const;
+const NAME = { kind: "string", alsoCalled: "uname" } as const;
 const NUMBER = { kind: "number" } as const;
 const NO_OPERANDS = { name: "", min: 0, max: 0 } as const;
 
@@ -38,7 +40,8 @@ export const COMMANDS = {
     flags: {
       port: { kind: "port" },
       host: TEXT,
-      name: TEXT,
+      peer: { kind: "strings" },
+      name: NAME,
       dir: TEXT,
       yes: SWITCH,
       once: SWITCH,
@@ -57,7 +60,10 @@ export const COMMANDS = {
   },
   connect: {
     flags: {
-      name: TEXT,
+      port: { kind: "port" },
+      host: TEXT,
+      "no-listen": SWITCH,
+      name: NAME,
       dir: TEXT,
       yes: SWITCH,
       conflict: CONFLICT,
@@ -79,7 +85,7 @@ export const COMMANDS = {
       "relay-only": SWITCH,
       "password-file": TEXT,
       file: { kind: "strings" },
-      name: TEXT,
+      name: NAME,
       json: SWITCH,
       quiet: SWITCH,
     },
@@ -88,7 +94,7 @@ export const COMMANDS = {
   punch: {
     flags: {
       relay: TEXT,
-      name: TEXT,
+      name: NAME,
       to: TEXT,
       port: { kind: "port" },
       dir: TEXT,
@@ -187,7 +193,7 @@ export type Invocation =
   | { [K in CommandName]: { command: K } & ParsedFlags<typeof COMMANDS[K]> }[CommandName];
 
 /**
- * Reads the program's arguments.
+ * Reads the program's arguments. Flags without a command are those of `listen`.
  * @throws {UsageError} that names what is wrong and the nearest right thing
  */
 export function parseCommandLine(argv: readonly string[]): Invocation {
@@ -195,12 +201,27 @@ export function parseCommandLine(argv: readonly string[]): Invocation {
   if (word === undefined) return { command: "ask" };
   if (word === "--version" || word === "-V") return { command: "version" };
   if (word === "help" || isHelp(word)) return help(rest);
-  if (word.startsWith("-")) throw flagWithoutCommand(word);
+  if (word.startsWith("-")) return parseListening(argv);
   if (!isCommand(word)) throw unknownCommand(word);
-  const flagWords = rest.slice(0, rest.includes("--") ? rest.indexOf("--") : rest.length);
-  if (flagWords.some(isHelp)) return { command: "help", topic: word };
+  return parseCommand(word, rest);
+}
+
+function parseCommand(command: CommandName, words: readonly string[]): Invocation {
+  const flagWords = words.slice(0, words.includes("--") ? words.indexOf("--") : words.length);
+  if (flagWords.some(isHelp)) return { command: "help", topic: command };
   if (flagWords.includes("--version")) return { command: "version" };
-  return { command: word, ...parseFlags(rest, COMMANDS[word], word) } as Invocation;
+  return { command, ...parseFlags(words, COMMANDS[command], command) } as Invocation;
+}
+
+/** @throws {UsageError} also if the first flag has nothing to do with listening */
+function parseListening(words: readonly string[]): Invocation {
+  const [first] = words as [string];
+  const name = first.replace(/^-+|=.*$/gs, "");
+  const known = flagNames(COMMANDS.listen);
+  if (name === "" || !(known.includes(name) || nearest(name, known))) {
+    throw flagWithoutCommand(first);
+  }
+  return parseCommand("listen", words);
 }
 
 /**
@@ -236,7 +257,9 @@ interface OptionToken {
 function tokenize(argv: readonly string[], spec: CommandSpec) {
   const options: Record<string, { type: "boolean" | "string" }> = {};
   for (const [name, flag] of Object.entries(spec.flags)) {
-    options[name] = { type: flag.kind === "boolean" ? "boolean" : "string" };
+    for (const word of wordsFor(name, spec)) {
+      options[word] = { type: flag.kind === "boolean" ? "boolean" : "string" };
+    }
   }
   const config = { args: [...argv], options, strict: false, allowPositionals: true, tokens: true };
   return parseArgs(config as typeof config & { tokens: true }).tokens;
@@ -248,15 +271,19 @@ function readFlag(
   spec: CommandSpec,
   command: string,
 ): void {
-  const { name, rawName } = token;
-  const flag = Object.hasOwn(spec.flags, name) ? spec.flags[name] : undefined;
-  if (!flag || !rawName.startsWith("--")) throw unknownFlag(rawName, spec, command);
+  const { rawName } = token;
+  const name = Object.keys(spec.flags).find((each) => wordsFor(each, spec).includes(token.name));
+  const flag = name === undefined ? undefined : spec.flags[name];
+  if (name === undefined || !flag || !rawName.startsWith("--")) {
+    throw unknownFlag(rawName, spec, command);
+  }
   if (flag.kind === "strings") {
     values[name] = [...(values[name] as string[] ?? []), textOf(token, command)];
     return;
   }
   if (name in values) {
-    throw new UsageError(`Flag given twice: ${rawName}`, { hint: "Give it once." });
+    const other = token.name === name ? "" : `--${token.name} is another word for --${name}. `;
+    throw new UsageError(`Flag given twice: ${rawName}`, { hint: `${other}Give it once.` });
   }
   values[name] = valueOf(token, flag, command);
 }
@@ -341,6 +368,17 @@ function checkOperands(operands: string[], spec: CommandSpec, command: string): 
   }
 }
 
+/** All words for a flag of this command, its own name first. */
+function wordsFor(name: string, { flags }: CommandSpec): string[] {
+  const flag = flags[name]!;
+  return flag.kind === "string" && flag.alsoCalled !== undefined ? [name, flag.alsoCalled] : [name];
+}
+
+/** All words for all flags of a command. */
+function flagNames(spec: CommandSpec): string[] {
+  return Object.keys(spec.flags).flatMap((name) => wordsFor(name, spec));
+}
+
 function help([topic]: string[]): Invocation {
   if (topic === undefined || topic.startsWith("-")) return { command: "help" };
   if (!isCommand(topic)) throw unknownCommand(topic);
@@ -367,7 +405,7 @@ function unknownCommand(word: string): UsageError {
 }
 
 function unknownFlag(rawName: string, spec: CommandSpec, command: string): UsageError {
-  const near = nearest(rawName.replace(/^-+/, ""), [...Object.keys(spec.flags), "help", "version"]);
+  const near = nearest(rawName.replace(/^-+/, ""), [...flagNames(spec), "help", "version"]);
   return new UsageError(`Flag not known: ${rawName}`, {
     hint: near ? `Did you mean --${near}?` : `See: p2p ${command} --help`,
   });

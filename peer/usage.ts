@@ -13,7 +13,8 @@ const PROGRAM = `\
 Chat and send files straight between two machines, encrypted end to end.
 
 Usage: p2p                  ask for an address to connect to, or listen
-       p2p listen           wait for peers: chat, and receive files
+       p2p listen           wait for peers: chat, and receive files; p2p FLAGS,
+                            without a command, is the same
        p2p connect ADDRESS  join a peer that listens
        p2p send --address ADDRESS --file PATH
                             send files and folders to a peer that listens
@@ -98,8 +99,9 @@ Usage: p2p listen [FLAGS]
 
   --port PORT      port to listen on; 0 picks a free one (default: 8080)
   --host ADDR      listen on this address of the machine only (default: all)
+  --peer ADDRESS   also join the peer that listens there; may be repeated
   --name NAME      name that others see (default: P2P_NAME, or your user name
-                   and a piece of your key's fingerprint)
+                   and a piece of your key's fingerprint); also: --uname NAME
   --dir DIR        folder for received files (default: the current one)
   --yes            accept every file without asking
   --conflict MODE  if a file exists already: ask, skip, rename or overwrite
@@ -135,6 +137,8 @@ Examples:
     p2p listen --name alice --announce
   Be reachable as alice, from anywhere:
     p2p listen --name alice --relay host.example:8080
+  Bob joins the two who chat where alice listens, and lets others join, too:
+    p2p listen --port 8081 --peer 192.168.1.20:8080 --name bob
 `;
 
 const CONNECT = `\
@@ -155,11 +159,15 @@ announces on this network: p2p peers lists those who do.
   --password-file FILE
                    file with the relay's password (default: P2P_RELAY_PASSWORD)
   --name NAME      name that others see (default: P2P_NAME, or your user name
-                   and a piece of your key's fingerprint)
+                   and a piece of your key's fingerprint); also: --uname NAME
   --dir DIR        folder for received files (default: the current one)
   --yes            accept every file without asking
   --conflict MODE  if a file exists already: ask, skip, rename or overwrite
                    (default: ask on a terminal, else rename)
+  --port PORT      port to listen on for the others of the chat (default: any
+                   free one)
+  --host ADDR      listen on this address of the machine only (default: all)
+  --no-listen      do not listen: the others are joined by dialling them only
   --plain          speak plain lines of text, as nc does: NOT ENCRYPTED
   --no-history     keep nothing of what is said (default: see p2p history)
   --json           print events on standard output, one JSON object a line
@@ -202,7 +210,8 @@ p2p listen --stdout.
                      P2P_RELAY_PASSWORD)
   --file PATH        what to send; may be repeated
   --name NAME        name that the peer sees (default: P2P_NAME, or your user
-                     name and a piece of your key's fingerprint)
+                     name and a piece of your key's fingerprint); also: --uname
+                     NAME
   --json             print events on standard output, one JSON object a line
   --quiet            say nothing but warnings and errors
   --help             print this
@@ -237,7 +246,8 @@ asks for you meanwhile is let in, too. It ends when all have left.
   --relay ADDRESS  where peers meet: host:port, or host:port#KEY as p2p relay
                    prints it (default: P2P_RELAY)
   --name NAME      name that others see, and find you by (default: P2P_NAME, or
-                   your user name and a piece of your key's fingerprint)
+                   your user name and a piece of your key's fingerprint); also:
+                   --uname NAME
   --to NAME        the name of the peer to join
   --port PORT      port to take connections on; with --plain a UDP port, else a
                    TCP port (default: any free one)

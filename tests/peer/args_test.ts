@@ -161,9 +161,60 @@ Deno.test("parseCommandLine() refuses mistyped commands with the nearest right o
     "To reach a peer there: p2p connect 1.2.3.4:8080",
   );
   refuses(
-    () => parseCommandLine(["--port", "1"]),
-    "Command missing before --port",
+    () => parseCommandLine(["--file", "1"]),
+    "Command missing before --file",
     "Begin with one of: listen, connect, send, punch, relay, doctor, history, peers, forget. See: p2p --help",
+  );
+});
+
+Deno.test("parseCommandLine() takes flags without a command for those of listen", () => {
+  const words = ["--port", "8081", "--peer", "127.0.0.1:8080", "--uname", "Bob", "--peer=h:1"];
+  const bare = parseCommandLine(words);
+  assertEquals(bare, parseCommandLine(["listen", ...words]));
+  assertEquals(
+    bare.command === "listen" && [bare.flags.port, bare.flags.peer, bare.flags.name],
+    [8081, ["127.0.0.1:8080", "h:1"], "Bob"],
+  );
+  assertEquals(parseCommandLine(["--plain", "--help"]), { command: "help", topic: "listen" });
+  assertEquals(parseCommandLine(["--json", "--version"]), { command: "version" });
+  refuses(
+    () => parseCommandLine(["--prot", "1"]),
+    "Flag not known: --prot",
+    "Did you mean --port?",
+  );
+  refuses(() => parseCommandLine(["-p", "1"]), "Flag not known: -p", "Did you mean --port?");
+  refuses(
+    () => parseCommandLine(["--port", "1", "1.2.3.4:80"]),
+    'Word not understood: "1.2.3.4:80"',
+    "See: p2p listen --help",
+  );
+  for (const word of ["-", "--", "--=", "-="]) {
+    assertThrows(() => parseCommandLine([word]), UsageError, "Command missing");
+  }
+});
+
+Deno.test("parseFlags() takes --uname for --name, and one of them once", () => {
+  for (const command of ["listen", "connect", "send", "punch"] as const) {
+    const spec = COMMANDS[command];
+    const words = command === "connect" ? ["a:1"] : [];
+    assertEquals(parseFlags([...words, "--uname", "Bob"], spec, command).flags.name, "Bob");
+    for (const first of ["--name", "--uname"]) {
+      refuses(
+        () => parseFlags([...words, first, "a", "--uname", "b"], spec, command),
+        "Flag given twice: --uname",
+        "--uname is another word for --name. Give it once.",
+      );
+    }
+  }
+  refuses(
+    () => parseFlags(["--unam", "b"], COMMANDS.listen, "listen"),
+    "Flag not known: --unam",
+    "Did you mean --uname?",
+  );
+  refuses(
+    () => parseFlags(["--uname", "b"], COMMANDS.peers, "peers"),
+    "Flag not known: --uname",
+    "See: p2p peers --help",
   );
 });
 

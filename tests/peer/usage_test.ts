@@ -30,6 +30,13 @@ for (const name of COMMAND_NAMES) {
     }
   });
 
+  Deno.test(`usage() of ${name} names every other word for a flag`, () => {
+    for (const flag of Object.values(spec.flags)) {
+      const other = flag.kind === "string" ? flag.alsoCalled : undefined;
+      if (other !== undefined) assertMatch(usage(name), new RegExp(`also:\\s+--${other}\\s+NAME`));
+    }
+  });
+
   Deno.test(`usage() of ${name} names its operands`, () => {
     assertMatch(usage(name), new RegExp(`^Usage: p2p ${name}\\b.*${spec.operands.name}`, "m"));
   });
