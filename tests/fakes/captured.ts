@@ -14,8 +14,11 @@ export class Captured {
   #lastLine = "";
   #over = false;
   #changed = Promise.withResolvers<void>();
+  readonly #onLine: ((line: string) => void) | undefined;
 
-  constructor(stream: ReadableStream<Uint8Array>) {
+  /** @param onLine told of each line when it is complete */
+  constructor(stream: ReadableStream<Uint8Array>, onLine?: (line: string) => void) {
+    this.#onLine = onLine;
     this.ended = this.#read(stream);
   }
 
@@ -78,7 +81,10 @@ export class Captured {
     this.#text += text;
     const lines = (this.#lastLine + text).split("\n");
     this.#lastLine = lines.pop()!;
-    for (const line of lines) this.lines.push(line);
+    for (const line of lines) {
+      this.lines.push(line);
+      this.#onLine?.(line);
+    }
   }
 
   #wake(): void {

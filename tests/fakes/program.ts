@@ -28,6 +28,8 @@ export interface ProgramOptions {
   before?: readonly string[];
   /** The `main.ts` to run instead of this project's. */
   program?: string | undefined;
+  /** Told of each line of its standard output as it comes. */
+  onLine?: (line: string) => void;
 }
 
 /** How a process ended. */
@@ -76,7 +78,7 @@ export class Program implements AsyncDisposable {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    this.stdout = new Captured(this.#process.stdout);
+    this.stdout = new Captured(this.#process.stdout, options.onLine);
     this.stderr = new Captured(this.#process.stderr);
     this.#stdin = this.#process.stdin.getWriter();
     this.#process.status.then((status) => this.#status = status);
