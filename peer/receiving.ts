@@ -7,6 +7,7 @@ import { MAX_OFFER_BYTES } from "../protocol/limits.ts";
 import { Budget } from "../protocol/budget.ts";
 import { Claims } from "../transfer/claims.ts";
 import type { ConflictAnswer, ConflictMode } from "../transfer/conflict.ts";
+import { FileSystemSync } from "../transfer/file_system_sync.ts";
 import { writableFolder } from "../transfer/files.ts";
 import {
   type Decision,
@@ -57,6 +58,7 @@ export class Receiving {
   readonly #options: ReceivingOptions;
   readonly #folder: string;
   readonly #claims = new Claims();
+  readonly #fileSystemSync = new FileSystemSync();
   readonly #slots = new Slots(MAX_RECEIVES);
   readonly #memory = new Budget(MAX_OFFERS_BYTES);
   readonly #peerSlots = new WeakMap<Peer, Slots>();
@@ -91,6 +93,7 @@ export class Receiving {
         conflict: this.#options.conflict ?? (this.#screen.interactive ? "ask" : "rename"),
         claims: this.#claims,
         memory: this.#memory,
+        fileSystemSync: this.#fileSystemSync,
         isStale: async () => !await peer.session.isThere(),
         signal,
         ...(this.#options.toStdout && { stdout: this.#stdout }),

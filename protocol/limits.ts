@@ -156,6 +156,18 @@ export const MAX_SLABS = 96;
 export const DISK_BYTES = 262_144;
 /** Files that are synchronised with the disk at once. */
 export const SYNC_LANES = 32;
+/**
+ * Files that are held open to be synchronised one by one; from so many on, small ones are closed
+ * and synchronised together. Must leave descriptors for the rest of the program.
+ */
+export const SYNC_TOGETHER_FILES = 64;
+/** Files, and bytes of them, that are synchronised together at most. */
+export const SYNC_BATCH_FILES = 4_096;
+export const SYNC_BATCH_BYTES = 64 * 1_048_576;
+/** Milliseconds after which the next file ends a batch. */
+export const SYNC_BATCH_MS = 3_000;
+/** Milliseconds until synchronising a whole file system is given up, and its files are one by one. */
+export const SYNC_DEADLINE_MS = 10_000;
 /** Bytes that a receiver leaves free on the disk. */
 export const DISK_RESERVE_BYTES = 4 * 1_048_576;
 /**

@@ -44,6 +44,7 @@ const layers: Record<string, { from: string[]; packages: string[]; because: stri
 
 /** Files outside of peer/ and main.ts that may name Deno: those that touch the disk. */
 const diskFiles = [
+  "transfer/file_system_sync.ts",
   "transfer/files.ts",
   "transfer/part.ts",
   "transfer/part_writer.ts",

@@ -3,16 +3,16 @@
  * when it is whole.
  */
 import { ProtocolError } from "../protocol/errors.ts";
-import { RESUME_BLOCK_BYTES, SYNC_LANES } from "../protocol/limits.ts";
+import { RESUME_BLOCK_BYTES } from "../protocol/limits.ts";
 import type { Message } from "../protocol/messages.ts";
-import { decodeBegin, type Entry, EntryKind, FileMessage } from "../protocol/offer.ts";
+import { decodeBegin, type Entry, FileMessage } from "../protocol/offer.ts";
 import { wantedBodies } from "./conflict.ts";
 import type { Item } from "./item.ts";
 import type { StagedFile } from "./staging.ts";
-import { Lanes } from "./lanes.ts";
 import { outOfOrder } from "./message_reader.ts";
 import { PartWriter } from "./part_writer.ts";
 import type { TransferItem, TransferProgress } from "./progress.ts";
+import type { SyncBatch } from "./sync_batch.ts";
 
 /** What came of it. */
 export interface BodiesResult {
@@ -36,7 +36,7 @@ export class Bodies {
   readonly #offered: ReadonlyMap<number, number>;
   readonly #onProgress: ((progress: TransferProgress) => void) | undefined;
   readonly #writer = new PartWriter();
-  readonly #commits = new Lanes(SYNC_LANES);
+  readonly #batch: SyncBatch;
   /** The bodies that are to come, and which of them is next. */
   readonly #expected: { item: number; index: number }[];
   #next = 0;
@@ -49,16 +49,21 @@ export class Bodies {
   #across = 0;
   #resumed = 0;
 
-  /** @param offered per entry, the bytes that the sender was told of */
+  /**
+   * @param offered per entry, the bytes that the sender was told of
+   * @param batch the one that the items have
+   */
   constructor(
     entries: readonly Entry[],
     items: readonly Item[],
     offered: ReadonlyMap<number, number>,
+    batch: SyncBatch,
     onProgress: ((progress: TransferProgress) => void) | undefined,
   ) {
     this.#entries = entries;
     this.#items = items;
     this.#offered = offered;
+    this.#batch = batch;
     this.#onProgress = onProgress;
     this.#expected = items.flatMap((item, number) =>
       wantedBodies(item.plan, entries).map((index) => ({ item: number, index }))
@@ -87,7 +92,7 @@ export class Bodies {
       throw new ProtocolError("Transfer not complete: the sender left files out");
     }
     await this.#commitBefore(this.#items.length);
-    await this.#commits.idle();
+    await this.#batch.flush();
     return {
       items: this.#finals,
       files: this.#expected.length,
@@ -104,9 +109,9 @@ export class Bodies {
     await this.#writer.settled();
     this.#body?.file.close();
     this.#body = undefined;
-    await this.#commits.settled();
+    await this.#batch.close();
     for (const [number, item] of this.#items.entries()) {
-      await item.close();
+      item.close();
       if (discard && number >= this.#committed && number < this.#opened) item.discard();
     }
   }
@@ -157,21 +162,15 @@ export class Bodies {
     while (this.#opened <= number) this.#items[this.#opened++]!.open();
   }
 
-  /**
-   * Gives the items before a number their names. Those of files are given beside the next bodies.
-   */
+  /** Has the items before a number given their names. */
   async #commitBefore(number: number): Promise<void> {
     while (this.#committed < number) {
       const item = this.#items[this.#committed]!;
       this.#openThrough(this.#committed);
       const place = this.#committed++;
-      const commit = async () => {
-        this.#finals[place] = { path: await item.commit(), bytes: this.#itemBytes(item) };
-      };
-      const directory = this.#entries[item.plan.first]!.kind === EntryKind.directory;
-      // A directory keeps many files open by itself.
-      if (directory) await commit();
-      else await this.#commits.run(commit);
+      await item.commit((path) => {
+        this.#finals[place] = { path, bytes: this.#itemBytes(item) };
+      });
     }
   }
 

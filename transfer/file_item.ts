@@ -2,7 +2,7 @@
 import { RESUME_BLOCK_BYTES } from "../protocol/limits.ts";
 import type { Entry } from "../protocol/offer.ts";
 import type { ItemPlan } from "./conflict.ts";
-import { statLink, syncFile } from "./files.ts";
+import { statLink } from "./files.ts";
 import type { Item } from "./item.ts";
 import { isSameFile, openOwn, type Part } from "./part.ts";
 import {
@@ -14,17 +14,20 @@ import {
   STAGED_FILE_MODE,
   type StagedFile,
 } from "./staging.ts";
+import type { SyncBatch } from "./sync_batch.ts";
 
 export class FileItem implements Item {
   readonly plan: ItemPlan;
   readonly #entry: Entry;
   readonly #part: Part;
+  readonly #batch: SyncBatch;
   #file: StagedFile | undefined;
 
-  constructor(plan: ItemPlan, entry: Entry, part: Part) {
+  constructor(plan: ItemPlan, entry: Entry, part: Part, batch: SyncBatch) {
     this.plan = plan;
     this.#entry = entry;
     this.#part = part;
+    this.#batch = batch;
   }
 
   atHand(): number {
@@ -52,23 +55,28 @@ export class FileItem implements Item {
     return Promise.resolve();
   }
 
-  async commit(): Promise<string> {
+  async commit(onNamed: (path: string) => void): Promise<void> {
     const path = this.#part.path;
-    using file = this.#file!;
-    this.#file = undefined;
+    const file = this.#file!;
     sealFile(file, path, this.#entry, this.#part.resumable);
-    await syncFile(file, path);
+    const sealed = file.statSync();
+    this.#file = undefined;
+    const whenSynced = () => onNamed(this.#publish(sealed));
+    await this.#batch.add({ file, path, bytes: this.#entry.size!, whenSynced });
+  }
+
+  #publish(sealed: ReturnType<StagedFile["statSync"]>): string {
+    const path = this.#part.path;
     const info = statLink(path);
-    if (!info || !isSameFile(info, file.statSync())) throw meddled(path);
+    if (!info || !isSameFile(info, sealed)) throw meddled(path);
     const final = publish(path, this.plan.target, this.plan.action === "replace");
     this.#part.forget();
     return final;
   }
 
-  close(): Promise<void> {
+  close(): void {
     this.#file?.close();
     this.#file = undefined;
-    return Promise.resolve();
   }
 
   discard(): void {

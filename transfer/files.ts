@@ -1,6 +1,6 @@
 /**
  * The disk: what the rest of `transfer` needs of it, errors in words included. Beside this file
- * only `walk.ts`, `source_file.ts`, `part.ts`, `part_writer.ts` and `item.ts` name Deno. Calls that
+ * only those name Deno that tests/imports_test.ts lists. Calls that
  * take microseconds are synchronous: for ten thousand small files that is several times cheaper
  * than a round through the thread pool for each.
  */
@@ -214,6 +214,14 @@ export function finishDirectory(path: string, mode: number | undefined, mtime: n
 /** Waits until a file's bytes are on the disk. */
 export async function syncFile(file: Deno.FsFile, path: string): Promise<void> {
   await onDiskAsync("Cannot write", path, () => file.sync());
+}
+
+/** As `syncFile`, for one that was closed. */
+export async function reopenAndSync(path: string): Promise<void> {
+  await onDiskAsync("Cannot write", path, async () => {
+    using file = await Deno.open(path, { read: true, write: Deno.build.os === "windows" });
+    await file.sync();
+  });
 }
 
 /** Waits until the names in a folder are on the disk. */

@@ -7,6 +7,7 @@ import type { ItemPlan } from "./conflict.ts";
 import { FileItem } from "./file_item.ts";
 import type { Part } from "./part.ts";
 import type { StagedFile } from "./staging.ts";
+import type { SyncBatch } from "./sync_batch.ts";
 import { TreeItem } from "./tree_item.ts";
 
 /** What a receive does with one item of an offer, file by file and then as a whole. */
@@ -27,17 +28,29 @@ export interface Item {
   openFile(index: number, offset: number): StagedFile;
   /** Takes over an entry's file, all of whose bytes were written. */
   endFile(index: number, file: StagedFile): Promise<void>;
-  /** Gives the item its name. @returns the final path */
-  commit(): Promise<string>;
-  /** Waits for what is under way and closes what is open; what was staged stays. Idempotent. */
-  close(): Promise<void>;
+  /**
+   * Gives the item its name, maybe only when more are ready for it (SyncBatch).
+   * @param onNamed is told the final path
+   */
+  commit(onNamed: (path: string) => void): Promise<void>;
+  /** Closes what is open; what was staged stays. Idempotent. */
+  close(): void;
   /** Removes all that was staged. */
   discard(): void;
 }
 
-/** Makes the item that a plan asks for; `part` is the place that was claimed for it. */
-export function createItem(plan: ItemPlan, entries: readonly Entry[], part: Part): Item {
+/**
+ * Makes the item that a plan asks for.
+ * @param part the place that was claimed for it
+ * @param batch makes its files durable
+ */
+export function createItem(
+  plan: ItemPlan,
+  entries: readonly Entry[],
+  part: Part,
+  batch: SyncBatch,
+): Item {
   return entries[plan.first]!.kind === EntryKind.directory
-    ? new TreeItem(plan, entries, part)
-    : new FileItem(plan, entries[plan.first]!, part);
+    ? new TreeItem(plan, entries, part, batch)
+    : new FileItem(plan, entries[plan.first]!, part, batch);
 }

@@ -38,6 +38,7 @@ import {
   skippedBodies,
   wantedBodies,
 } from "./conflict.ts";
+import type { FileSystemSync } from "./file_system_sync.ts";
 import { fileError, freeSpace, syncDirectory, writableFolder } from "./files.ts";
 import { BlockDigester, blockLength } from "./have.ts";
 import { createItem, type Item } from "./item.ts";
@@ -48,6 +49,7 @@ import { MessageWriter } from "./message_writer.ts";
 import { Part } from "./part.ts";
 import type { TransferItem, TransferProgress } from "./progress.ts";
 import { refusalOf, Stop } from "./refusal.ts";
+import { SyncBatch } from "./sync_batch.ts";
 
 /**
  * Blocks whose digests are told at once: enough for few messages, few enough that both sides hash
@@ -91,6 +93,8 @@ export interface ReceiveOptions {
   claims: Claims;
   /** Bytes of entries that all offers of a process may have at once; large ones are counted only. */
   memory?: Budget | undefined;
+  /** Syncs many files at once; undefined: each by itself. One for all receives of a process. */
+  fileSystemSync?: FileSystemSync | undefined;
   /** Whether the sender is gone for all that can be found out, so that it may start over. */
   isStale?: (() => Promise<boolean>) | undefined;
 }
@@ -322,11 +326,12 @@ class Receiver implements ClaimOwner {
     const mode = this.#options.conflict;
     const ask = this.#options.askConflict ?? (() => Promise.resolve("rename" as const));
     const plans = await this.#cancelled.race(planItems(this.#entries, folder, mode, ask));
-    const items = await this.#createItems(plans, folder);
+    const batch = new SyncBatch(this.#options.fileSystemSync);
+    const items = await this.#createItems(plans, folder, batch);
     this.#checkSpace(items, folder);
     const offered = await this.#tellWhatIsHere(plans, items);
     await this.#accept();
-    this.#bodies = new Bodies(this.#entries, items, offered, this.#options.onProgress);
+    this.#bodies = new Bodies(this.#entries, items, offered, batch, this.#options.onProgress);
     for (;;) {
       const message = await this.#next();
       if (message.type === FileMessage.commit) break;
@@ -336,14 +341,18 @@ class Receiver implements ClaimOwner {
     await syncDirectory(folder);
   }
 
-  async #createItems(plans: readonly ItemPlan[], folder: string): Promise<Item[]> {
+  async #createItems(
+    plans: readonly ItemPlan[],
+    folder: string,
+    batch: SyncBatch,
+  ): Promise<Item[]> {
     const items: Item[] = [];
     for (const plan of plans) {
       if (plan.action === "skip") continue;
       const part = await Part.claim(folder, plan.name, this, this.#options.claims);
       this.#parts.push(part);
       if (this.#stopped) throw this.#stopped.reason;
-      items.push(createItem(plan, this.#entries, part));
+      items.push(createItem(plan, this.#entries, part, batch));
       if (items.length % ENTRIES_IN_ONE_GO === 0) await breathe();
     }
     return items;

@@ -1,6 +1,5 @@
 /** A top-level directory, with all that is in it, on its way into the target folder. */
 import { dirname, join } from "node:path";
-import { SYNC_LANES } from "../protocol/limits.ts";
 import { type Entry, EntryKind } from "../protocol/offer.ts";
 import { entryAction, type ItemPlan, otherName } from "./conflict.ts";
 import {
@@ -12,11 +11,8 @@ import {
   publishDirectory,
   removeAll,
   statLink,
-  syncDirectory,
-  syncFile,
 } from "./files.ts";
 import type { Item } from "./item.ts";
-import { Lanes } from "./lanes.ts";
 import { openOwn, type Part } from "./part.ts";
 import {
   isSafeBelow,
@@ -32,28 +28,23 @@ import {
   STAGED_FILE_MODE,
   type StagedFile,
 } from "./staging.ts";
+import type { SyncBatch } from "./sync_batch.ts";
 
 /** Directories belong to us alone until they are complete. */
 const STAGED_MODE = 0o700;
-/**
- * Files that are held open to be synced together; must leave descriptors for the rest of the
- * program.
- */
-const SYNC_BATCH = 64;
 
 export class TreeItem implements Item {
   readonly plan: ItemPlan;
   readonly #entries: readonly Entry[];
   readonly #part: Part;
-  readonly #lanes = new Lanes(SYNC_LANES);
-  /** Complete files that are still open, to be synced together. */
-  #unsynced: { file: StagedFile; path: string }[] = [];
+  readonly #batch: SyncBatch;
   readonly #received = new Set<number>();
 
-  constructor(plan: ItemPlan, entries: readonly Entry[], part: Part) {
+  constructor(plan: ItemPlan, entries: readonly Entry[], part: Part, batch: SyncBatch) {
     this.plan = plan;
     this.#entries = entries;
     this.#part = part;
+    this.#batch = batch;
   }
 
   atHand(index: number): number {
@@ -92,44 +83,30 @@ export class TreeItem implements Item {
 
   async endFile(index: number, file: StagedFile): Promise<void> {
     const path = this.stagedPath(index);
-    this.#unsynced.push({ file, path });
-    sealFile(file, path, this.#entries[index]!, this.#part.resumable);
-    this.#received.add(index);
-    if (this.#unsynced.length >= SYNC_BATCH) await this.#syncBatch();
-  }
-
-  /**
-   * Syncs the complete files, many at once: the disk then does together what it would else do for
-   * each of them.
-   */
-  async #syncBatch(): Promise<void> {
-    for (let next = this.#unsynced[0]; next; next = this.#unsynced[0]) {
-      const { file, path } = next;
-      await this.#lanes.run(async () => {
-        using synced = file;
-        await syncFile(synced, path);
-      });
-      // Only now: until its lane has it, `close` must find it.
-      this.#unsynced.shift();
+    const entry = this.#entries[index]!;
+    try {
+      sealFile(file, path, entry, this.#part.resumable);
+    } catch (error) {
+      file.close();
+      throw error;
     }
+    this.#received.add(index);
+    await this.#batch.add({ file, path, bytes: entry.size! });
   }
 
-  async close(): Promise<void> {
-    for (const { file } of this.#unsynced.splice(0)) file.close();
-    await this.#lanes.settled();
-  }
+  /** Nothing is open here: the batch has the complete files. */
+  close(): void {}
 
   discard(): void {
     this.#part.discard();
   }
 
-  async commit(): Promise<string> {
-    await this.#syncBatch();
-    await this.#lanes.idle();
+  async commit(onNamed: (path: string) => void): Promise<void> {
+    await this.#batch.flush();
     this.#check();
     const final = this.plan.action === "merge" ? await this.#merge() : await this.#publish();
     this.#part.forget();
-    return final;
+    onNamed(final);
   }
 
   *#indexes(): Generator<number> {
@@ -191,9 +168,7 @@ export class TreeItem implements Item {
       touched.add(dirname(this.#finalPath(index)));
     }
     await this.#finishDirectories(made.reverse(), (index) => this.#finalPath(index));
-    const lanes = new Lanes(SYNC_LANES);
-    for (const path of touched) await lanes.run(() => syncDirectory(path));
-    await lanes.idle();
+    await this.#batch.folders([...touched]);
     removeAll(this.#part.path);
     return this.plan.target;
   }
@@ -229,8 +204,6 @@ export class TreeItem implements Item {
       const { mode, mtime } = this.#entries[index]!;
       finishDirectory(pathOf(index), (mode || 0o777) & ~fileMask(), mtime);
     }
-    const lanes = new Lanes(SYNC_LANES);
-    for (const index of indexes) await lanes.run(() => syncDirectory(pathOf(index)));
-    await lanes.idle();
+    await this.#batch.folders(indexes.map(pathOf));
   }
 }
