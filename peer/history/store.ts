@@ -10,11 +10,9 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { decodeText, encodeText } from "../../protocol/bytes.ts";
 import type { HistoryEntry, Party } from "./entry.ts";
-import { createPrivately, historyError } from "./file.ts";
+import { adopt, createPrivately, type DatabaseKind, transaction } from "../database.ts";
+import { historyError } from "./file.ts";
 
-/** "p2ph": tells this database from those of other programs. */
-const APPLICATION_ID = 0x70327068;
-const VERSION = 1;
 /** What an entry costs besides its text, about: rows, indexes. */
 const ENTRY_COST = 200;
 /** What may be written before it is looked at whether there is too much. */
@@ -42,9 +40,10 @@ const SCHEMA = `
     PRIMARY KEY (peer, entry)
   ) WITHOUT ROWID;
   CREATE INDEX parties_by_entry ON parties (entry);
-  PRAGMA application_id = ${APPLICATION_ID};
-  PRAGMA user_version = ${VERSION};
 `;
+
+/** "p2ph" */
+const KIND: DatabaseKind = { applicationId: 0x70327068, version: 1, schema: SCHEMA };
 
 export interface StoreOptions {
   /** Milliseconds that a call waits for another program. */
@@ -94,7 +93,7 @@ export class HistoryStore implements Disposable {
     this.#maxBytes = options.maxBytes;
     // Deleted text is not to be found in the file any more.
     database.exec("PRAGMA secure_delete = ON");
-    this.#check();
+    adopt(database, KIND);
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
   }
 
@@ -172,46 +171,9 @@ export class HistoryStore implements Disposable {
     this.#database.close();
   }
 
-  /** Makes sure that the database is ours; makes it one if it is new. */
-  #check(): void {
-    if (this.#isOurs()) return;
-    this.#database.exec("BEGIN IMMEDIATE");
-    try {
-      // Another program may have made it meanwhile.
-      if (!this.#isOurs()) this.#database.exec(SCHEMA);
-      this.#database.exec("COMMIT");
-    } catch (error) {
-      this.#database.exec("ROLLBACK");
-      throw error;
-    }
-  }
-
-  #isOurs(): boolean {
-    const { application_id } = this.#database.prepare("PRAGMA application_id").get()!;
-    const { user_version } = this.#database.prepare("PRAGMA user_version").get()!;
-    const { tables } = this.#database.prepare("SELECT count(*) AS tables FROM sqlite_schema")
-      .get()!;
-    if (application_id === 0 && user_version === 0 && tables === 0) return false;
-    if (application_id === APPLICATION_ID && user_version === VERSION) return true;
-    throw new Error(
-      application_id === APPLICATION_ID
-        ? "it was made by a later version of p2p"
-        : "it is another program's database",
-    );
-  }
-
   #transaction<Result>(action: string, work: () => Result): Result {
     try {
-      this.#database.exec("BEGIN IMMEDIATE");
-      try {
-        const result = work();
-        this.#database.exec("COMMIT");
-        return result;
-      } catch (error) {
-        // SQLite has rolled some failures back itself.
-        if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-        throw error;
-      }
+      return transaction(this.#database, work);
     } catch (cause) {
       throw historyError(action, this.path, cause);
     }

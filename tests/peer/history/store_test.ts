@@ -134,7 +134,7 @@ Deno.test("HistoryStore.clear() deletes one person's or everything, down to the 
 Deno.test("HistoryStore tells what is no database, or not ours", async () => {
   using folder = new TemporaryFolder();
   const path = folder.file("p2p/history.db", "garbage ".repeat(1_000));
-  await assertRejects(() => open(folder), FileError, "it is damaged, or no history");
+  await assertRejects(() => open(folder), FileError, "it is damaged, or not p2p's");
   Deno.removeSync(path);
   Deno.mkdirSync(path);
   await assertRejects(() => open(folder), FileError, "it is a folder");
