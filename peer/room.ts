@@ -234,7 +234,9 @@ export class Room {
     try {
       for await (const message of chat.messages()) {
         if (message.type === "nick") await this.#renamed(peer, message.name);
-        else this.#hear(peer, message.text, message.type === "private");
+        else if (message.type === "text" || message.type === "private") {
+          this.#hear(peer, message.text, message.type === "private");
+        }
       }
     } catch (error) {
       if (error instanceof StreamResetError) {

@@ -41,6 +41,32 @@ export const ACK_DELAY_MS = 20;
 export const MESSAGE_HEADER_BYTES = 5;
 /** Bytes in one line of chat. */
 export const MAX_CHAT_BYTES = 16 * 1_048_576;
+/** Bytes in a MEMBER message. */
+export const MAX_MEMBER_BYTES = 4_096;
+/** Bytes in a MEMBERS message. */
+export const MAX_MEMBERS_BYTES = 65_536;
+/** Members that a MEMBERS message tells of. */
+export const MAX_MEMBERS = 64;
+/** Addresses that a member tells. */
+export const MAX_MEMBER_ADDRESSES = 8;
+/** Bytes in a HAVE message of a chat. */
+export const MAX_POSITIONS_BYTES = 65_536;
+/** Milliseconds that a line is kept for members that do not have it. */
+export const LINE_LIFE_MS = 3_600_000;
+/** Milliseconds that the position in a log is kept in which nothing happens. */
+export const POSITION_LIFE_MS = 2 * LINE_LIFE_MS;
+/** Lines that are kept. */
+export const MAX_LINES = 32_768;
+/** Bytes of lines that are kept. */
+export const MAX_LINES_BYTES = 32 * 1_048_576;
+/** Bytes of lines that are kept of one author. */
+export const MAX_AUTHOR_BYTES = 8 * 1_048_576;
+/** Logs of which positions are kept. */
+export const MAX_LOGS = 1_024;
+/** Instances of one author whose lines are kept: its last ones. */
+export const MAX_INSTANCES = 8;
+/** Milliseconds that somebody who hands on waits for others to fill a gap before it skips it. */
+export const GAP_WAIT_MS = 120_000;
 /** Bytes in one line of plain chat. */
 export const MAX_PLAIN_LINE_BYTES = 1_048_576;
 /** Bytes in an ENTRIES message. */

@@ -51,7 +51,7 @@ for (const [name, message, hex] of TABLE) {
 Deno.test("decodeChat() gives a name in NFC, and skips types of later versions", () => {
   const nick = { type: ChatType.nick, body: encodeText("a\u0308"), remaining: 0 };
   assertEquals(decodeChat(nick), { type: "nick", name: "\u00e4" });
-  assertEquals(decodeChat({ type: 0x04, body: Uint8Array.of(0xff), remaining: 0 }), undefined);
+  assertEquals(decodeChat({ type: 0x7f, body: Uint8Array.of(0xff), remaining: 0 }), undefined);
 });
 
 Deno.test("decodeChat() refuses what is not UTF-8, and names that none may have", () => {
