@@ -29,7 +29,8 @@ export interface Heard {
 export interface MeshMemberOptions {
   /** What stands before the program: `["ip", "netns", "exec", …]`. */
   before?: readonly string[];
-  env?: Readonly<Record<string, string>>;
+  /** The `main.ts` to run instead of this project's. */
+  program?: string | undefined;
 }
 
 export class MeshMember implements AsyncDisposable {
@@ -44,6 +45,7 @@ export class MeshMember implements AsyncDisposable {
   readonly #linked = new Set<string>();
   readonly #texts = new Set<string>();
   #program: Program | undefined;
+  #address: string | undefined;
   #runs = 0;
   #changed = Promise.withResolvers<void>();
 
@@ -65,11 +67,19 @@ export class MeshMember implements AsyncDisposable {
     });
   }
 
-  /** Starts it so that it waits on a free port of loopback; resolves to its address. */
+  /** Starts it so that it waits on a port of loopback, always the same; resolves to its address. */
   async listen(...flags: string[]): Promise<string> {
     const from = this.events.length;
-    this.start("listen", "--host", "127.0.0.1", "--port", "0", ...flags);
-    return (await this.event("listening", undefined, { from })).address;
+    const port = this.#address?.split(":")[1] ?? "0";
+    this.start("listen", "--host", "127.0.0.1", "--port", port, ...flags);
+    this.#address = (await this.event("listening", undefined, { from })).address;
+    return this.#address!;
+  }
+
+  /** Where it listens, once `listen` has resolved. */
+  get address(): string {
+    if (this.#address === undefined) throw new Error(`${this.name} does not listen`);
+    return this.#address;
   }
 
   /** How often it was started. */
