@@ -194,6 +194,14 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
+/** Orders arrays by their bytes, one that begins another first: negative if `a` comes first, 0 if equal. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  for (let i = 0; i < a.length && i < b.length; i++) {
+    if (a[i] !== b[i]) return a[i]! - b[i]!;
+  }
+  return a.length - b.length;
+}
+
 /**
  * Below this, arrays may share a buffer with others (node:buffer's pool), and are not worth the
  * call.

@@ -69,6 +69,10 @@ export const MAX_INSTANCES = 8;
 export const GAP_WAIT_MS = 120_000;
 /** Bytes in one line of plain chat. */
 export const MAX_PLAIN_LINE_BYTES = 1_048_576;
+/** Milliseconds that a lost member is still one. */
+export const MEMBER_GRACE_MS = 3_600_000;
+/** Milliseconds that the one with the larger (instance, key) waits before it dials the other. */
+export const SECOND_DIALLER_MS = 2_000;
 /** Bytes in an ENTRIES message. */
 export const MAX_ENTRIES_BYTES = 262_144;
 /** Bytes in all ENTRIES messages of an offer. */
@@ -219,3 +223,11 @@ export const GOODBYE_TIMEOUT_MS = 1_000;
 export const MAX_HANDSHAKES = 64;
 /** Sessions that a listener serves at once. */
 export const MAX_SESSIONS = 256;
+/** Members that are dialled at once. */
+export const MAX_MEMBER_DIALS = 8;
+/** Members never met that are dialled because one and the same member tells of them. */
+export const MAX_UNMET_PER_TELLER = 32;
+/** Members that are kept in mind to be dialled. */
+export const MAX_DIAL_CANDIDATES = 512;
+/** Members of which it is kept on disk that they were here. */
+export const MAX_REMEMBERED_MEMBERS = 256;

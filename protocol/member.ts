@@ -10,7 +10,7 @@
  *     …       1     length of the relay's address, 0 for none; then "host:port"
  */
 import { type Address, formatAddress, parseAddress } from "./address.ts";
-import { type ByteReader, type ByteWriter, encodeText } from "./bytes.ts";
+import { type ByteReader, type ByteWriter, compareBytes, encodeText } from "./bytes.ts";
 import { ProtocolError, UsageError } from "./errors.ts";
 import { MAX_MEMBER_ADDRESSES } from "./limits.ts";
 import { checkName } from "./name.ts";
@@ -116,11 +116,4 @@ function decodeAddress(text: string): Address {
 function encodeShort(text: string, into: ByteWriter): void {
   const bytes = encodeText(text);
   into.u8(bytes.length).bytes(bytes);
-}
-
-function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  for (let i = 0; i < a.length && i < b.length; i++) {
-    if (a[i] !== b[i]) return a[i]! - b[i]!;
-  }
-  return a.length - b.length;
 }

@@ -1,0 +1,404 @@
+/**
+ * Which members are dialled, and when (README.md, section 8). Pure: it is told who there is, and
+ * asked who is due.
+ *
+ *     told of, lost, remembered                 due                        dialled
+ *     ─────────────────────────▶ waiting ───────────────▶ being dialled ─────────────▶ waiting
+ *                                   │  linked: a session with it has begun
+ *                                   └──────────────────────▶ linked ──── lost ───────▶ waiting
+ *                                                              └──────── gone ───────▶ not wanted
+ *
+ * All that others tell may be wrong: so an attempt is for a pair of instance and key, whatever the
+ * addresses, pauses grow with every failure and outlast the telling, and nobody has us try more
+ * than 32 that were never met.
+ */
+import type { Address } from "./address.ts";
+import {
+  MAX_DIAL_CANDIDATES,
+  MAX_MEMBER_DIALS,
+  MAX_MEMBERS,
+  MAX_UNMET_PER_TELLER,
+  MEMBER_GRACE_MS,
+  SECOND_DIALLER_MS,
+} from "./limits.ts";
+import { compareMembers, type KeyedMember, memberId } from "./member.ts";
+import { interleaveAddresses } from "./member_addresses.ts";
+
+/** Milliseconds after the first failure; doubled with each further one, up to the longest. */
+const FIRST_PAUSE_MS = 1_000;
+/** For whom we have met. */
+const LONGEST_PAUSE_MS = 60_000;
+/** For whom we have never met, and whom we may be unable to reach, or who may not exist. */
+const LONGEST_UNMET_PAUSE_MS = 300_000;
+/** Milliseconds for a session to show who it is with, before it counts as one that came to nothing. */
+const MEETING_MS = 15_000;
+/** Milliseconds that a session lasts before it counts as a success. */
+const LASTING_MS = 10_000;
+/** Milliseconds between two attempts that are made sooner because somebody new tells of a member. */
+const HURRY_MS = 30_000;
+/** Milliseconds for which it is remembered how often somebody was dialled in vain. */
+const MEMORY_MS = 600_000;
+/** Attempts at those never met: at once, and then one more in each of so many milliseconds. */
+const UNMET_BURST = 64;
+const UNMET_EVERY_MS = 500;
+
+/** Whom to dial. */
+export interface DialTarget {
+  /** What `DialPlan.dialled` is to be told. */
+  readonly id: string;
+  /** The only key that may answer. */
+  readonly key: Uint8Array;
+  /** The name under which it may be known at `relay`. */
+  readonly name: string;
+  /** At most 8. */
+  readonly addresses: readonly Address[];
+  readonly relay: string | undefined;
+}
+
+/** Somebody who was a member once; which instance it is now is not known. */
+export type FormerMember = Omit<DialTarget, "id">;
+
+export interface DialPlanOptions {
+  /** Who we are. */
+  self: { readonly key: Uint8Array; readonly instance: Uint8Array };
+  /** Milliseconds on a clock that never goes back. */
+  now(): number;
+  /** At least 0, below 1. */
+  random?: () => number;
+  /** Whether a key is not let in: then it is not dialled either. */
+  banned?: (key: Uint8Array) => boolean;
+}
+
+/** What a member is to the plan. */
+type Who = FormerMember & { readonly instance?: Uint8Array };
+
+interface Candidate {
+  readonly id: string;
+  /** In hexadecimal. */
+  readonly key: string;
+  /** As it was last known, from itself or from others. */
+  who: Who;
+  /** Whether it is as it has told itself. */
+  own: boolean;
+  /** Whether there was a session with it that lasted. */
+  met: boolean;
+  /** What is told of it now, by the session in which it is. */
+  readonly told: Map<string, Who>;
+  /** Those who have told of it, in hexadecimal: for each it counts as one of theirs. */
+  readonly tellers: Set<string>;
+  /** Until when it is dialled though nobody tells of it. */
+  wantedUntil: number;
+  /** Until when it is not dialled though somebody tells of it: it said goodbye. */
+  goneUntil: number;
+  failures: number;
+  nextAt: number;
+  triedAt: number;
+  hurriedAt: number;
+  linkedAt: number | undefined;
+  dialling: boolean;
+}
+
+export class DialPlan {
+  readonly #options: DialPlanOptions;
+  readonly #random: () => number;
+  readonly #candidates = new Map<string, Candidate>();
+  /** Those with whom there is a session. */
+  readonly #linked = new Set<Candidate>();
+  /** What each session tells, and whose session it is. */
+  readonly #tellers = new Map<string, { readonly key: string; readonly members: KeyedMember[] }>();
+  #unmetBudget = UNMET_BURST;
+  #budgetAt: number;
+
+  constructor(options: DialPlanOptions) {
+    this.#options = options;
+    this.#random = options.random ?? Math.random;
+    this.#budgetAt = options.now();
+  }
+
+  /**
+   * A session tells who else there is, instead of what it told before.
+   * @param session by which it is told
+   * @param teller whose key that session has proven
+   * @param members with usable addresses
+   */
+  tell(session: string, teller: Uint8Array, members: readonly KeyedMember[]): void {
+    const key = teller.toHex();
+    const bounded = members.slice(0, MAX_MEMBERS);
+    this.#tellers.set(session, { key, members: bounded });
+    const named = new Set(bounded.map(memberId));
+    for (const { id, told } of this.#candidates.values()) if (!named.has(id)) told.delete(session);
+    this.#forget();
+    this.#consider(session);
+  }
+
+  /** A session has ended: what it told is told no more. */
+  untell(session: string): void {
+    this.#tellers.delete(session);
+    for (const { told } of this.#candidates.values()) told.delete(session);
+  }
+
+  /** A session with a member has begun, or it says something else of itself in it. */
+  linked(member: KeyedMember): void {
+    const candidate = this.#of(memberId(member), member);
+    candidate.who = member;
+    candidate.own = true;
+    candidate.linkedAt ??= this.#now;
+    this.#linked.add(candidate);
+    candidate.wantedUntil = candidate.goneUntil = 0;
+    // Whoever of the key was lost, or remembered, is most likely this one, started anew.
+    for (const other of this.#ofKey(member.key)) other.wantedUntil = 0;
+    for (const session of this.#tellers.keys()) this.#consider(session);
+  }
+
+  /**
+   * The session with a member has ended, and it did not say goodbye.
+   * @param soon milliseconds before it is dialled, at least
+   */
+  lost(id: string, soon = 0): void {
+    const candidate = this.#candidates.get(id);
+    if (candidate?.linkedAt === undefined) return;
+    const lasted = this.#now - candidate.linkedAt >= LASTING_MS;
+    if (lasted) candidate.failures = 0;
+    candidate.met ||= lasted;
+    this.#unlink(candidate);
+    candidate.wantedUntil = this.#now + MEMBER_GRACE_MS;
+    this.#pause(candidate, soon + this.#turn(candidate.who));
+  }
+
+  /** A member has said goodbye, or one of us has sent the other away. */
+  gone(id: string): void {
+    const candidate = this.#candidates.get(id);
+    if (!candidate) return;
+    this.#unlink(candidate);
+    candidate.wantedUntil = 0;
+    candidate.goneUntil = this.#now + MEMBER_GRACE_MS;
+  }
+
+  /** Has members of another time dialled until one with their key is here. */
+  remember(members: readonly FormerMember[]): void {
+    for (const member of members) {
+      if (this.#ofKey(member.key).some(({ linkedAt }) => linkedAt !== undefined)) continue;
+      const candidate = this.#of(member.key.toHex(), member);
+      candidate.own = candidate.met = true;
+      candidate.wantedUntil = Infinity;
+    }
+  }
+
+  /** Whom to dial now: each is then being dialled until `dialled` is called. */
+  due(): DialTarget[] {
+    this.#forget();
+    const waiting = this.#waiting()
+      .filter(({ nextAt }) => nextAt <= this.#now)
+      .sort((a, b) => Number(b.met) - Number(a.met) || a.nextAt - b.nextAt);
+    let free = MAX_MEMBER_DIALS - this.#inFlight;
+    return waiting.filter((each) => free > 0 && (each.met || this.#spend()) && free-- > 0)
+      .map((candidate) => this.#begin(candidate));
+  }
+
+  /**
+   * Milliseconds until somebody may be due; Infinity if that depends on what is told first, the end
+   * of an attempt among it.
+   */
+  nextDue(): number {
+    if (this.#inFlight >= MAX_MEMBER_DIALS) return Infinity;
+    const waits = this.#waiting().map((each) =>
+      Math.max(0, each.nextAt - this.#now, each.met ? 0 : this.#untilBudget())
+    );
+    return Math.min(Infinity, ...waits);
+  }
+
+  /**
+   * An attempt is over.
+   * @param result "ok" if there is a session: with whom, `linked` tells
+   */
+  dialled(id: string, result: "ok" | "failed"): void {
+    const candidate = this.#candidates.get(id);
+    if (!candidate?.dialling) return;
+    candidate.dialling = false;
+    // Who lets us in and shows to be somebody else, or nobody, is not dialled any faster for it.
+    this.#pause(candidate, 0);
+    if (result === "ok") candidate.nextAt = Math.max(candidate.nextAt, this.#now + MEETING_MS);
+  }
+
+  /** Whether an attempt that is under way is still of use. */
+  wants(id: string): boolean {
+    const candidate = this.#candidates.get(id);
+    return candidate !== undefined && this.#isWanted(candidate);
+  }
+
+  /** This machine is on another network: what failed may succeed. */
+  networkChanged(): void {
+    for (const candidate of this.#candidates.values()) {
+      candidate.failures = 0;
+      candidate.nextAt = Math.min(candidate.nextAt, this.#now);
+    }
+  }
+
+  get #now(): number {
+    return this.#options.now();
+  }
+
+  #unlink(candidate: Candidate): void {
+    candidate.linkedAt = undefined;
+    candidate.triedAt = this.#now;
+    this.#linked.delete(candidate);
+  }
+
+  #begin(candidate: Candidate): DialTarget {
+    candidate.dialling = true;
+    candidate.triedAt = this.#now;
+    return { id: candidate.id, ...this.#where(candidate) };
+  }
+
+  get #inFlight(): number {
+    return [...this.#candidates.values()].filter(({ dialling }) => dialling).length;
+  }
+
+  #ofKey(key: Uint8Array): Candidate[] {
+    const text = key.toHex();
+    return [...this.#candidates.values()].filter((each) => each.key === text);
+  }
+
+  #of(id: string, who: Who): Candidate {
+    const found = this.#candidates.get(id);
+    if (found) return found;
+    this.#makeRoom();
+    const candidate: Candidate = {
+      id,
+      key: who.key.toHex(),
+      who,
+      own: false,
+      met: false,
+      told: new Map(),
+      tellers: new Set(),
+      wantedUntil: 0,
+      goneUntil: 0,
+      failures: 0,
+      nextAt: this.#now,
+      triedAt: this.#now,
+      hurriedAt: -Infinity,
+      linkedAt: undefined,
+      dialling: false,
+    };
+    this.#candidates.set(id, candidate);
+    return candidate;
+  }
+
+  /** Takes up those whom a session tells of, as far as there is room for its teller's. */
+  #consider(session: string): void {
+    const { key, members } = this.#tellers.get(session)!;
+    let unmet = [...this.#candidates.values()]
+      .filter(({ own, tellers }) => !own && tellers.has(key)).length;
+    for (const member of members) {
+      const id = memberId(member);
+      const known = this.#candidates.get(id);
+      const counts = !known?.own && !known?.tellers.has(key);
+      if (counts && unmet >= MAX_UNMET_PER_TELLER) continue;
+      if (this.#isSelf(member)) continue;
+      if (!known && this.#candidates.size >= MAX_DIAL_CANDIDATES) continue;
+      if (counts) unmet++;
+      this.#told(this.#of(id, member), session, key, member);
+    }
+  }
+
+  #told(candidate: Candidate, session: string, teller: string, member: KeyedMember): void {
+    const isNew = !candidate.told.has(session);
+    const isFirst = candidate.tellers.size === 0;
+    candidate.told.set(session, member);
+    if (candidate.tellers.size < MAX_DIAL_CANDIDATES) candidate.tellers.add(teller);
+    if (!candidate.own) candidate.who = member;
+    if (isFirst && !candidate.own) candidate.nextAt = this.#now + this.#turn(member);
+    else if (isNew) this.#hurry(candidate);
+  }
+
+  /** Somebody else reaches it: so it may be reached again. A teller that comes and goes changes nothing. */
+  #hurry(candidate: Candidate): void {
+    if (this.#now - candidate.hurriedAt < HURRY_MS || candidate.linkedAt !== undefined) return;
+    candidate.hurriedAt = this.#now;
+    candidate.nextAt = Math.min(candidate.nextAt, this.#now + this.#turn(candidate.who));
+  }
+
+  /** Milliseconds for which the other side has the first try: both at once would make two sessions. */
+  #turn({ key, instance }: Who): number {
+    if (!instance) return 0;
+    return compareMembers(this.#options.self, { key, instance }) < 0 ? 0 : SECOND_DIALLER_MS;
+  }
+
+  #pause(candidate: Candidate, extraMs: number): void {
+    const longest = candidate.met && candidate.wantedUntil < Infinity
+      ? LONGEST_PAUSE_MS
+      : LONGEST_UNMET_PAUSE_MS;
+    const pause = Math.min(FIRST_PAUSE_MS * 2 ** candidate.failures, longest);
+    candidate.failures++;
+    candidate.nextAt = this.#now + Math.min(pause * (0.5 + this.#random()), longest) + extraMs;
+  }
+
+  #isSelf({ key, instance }: KeyedMember): boolean {
+    return compareMembers(this.#options.self, { key, instance }) === 0;
+  }
+
+  #isWanted(candidate: Candidate): boolean {
+    const { told, linkedAt, wantedUntil, goneUntil, who } = candidate;
+    if (linkedAt !== undefined || goneUntil > this.#now) return false;
+    if (told.size === 0 && wantedUntil <= this.#now) return false;
+    return this.#options.banned?.(who.key) !== true;
+  }
+
+  #waiting(): Candidate[] {
+    return [...this.#candidates.values()].filter((candidate) => {
+      if (candidate.dialling || !this.#isWanted(candidate)) return false;
+      const { addresses, relay } = this.#where(candidate);
+      return addresses.length > 0 || relay !== undefined;
+    });
+  }
+
+  /** What itself said of where it is comes first of each, then what others say. */
+  #where({ key, who, told, own }: Candidate): Omit<DialTarget, "id"> {
+    const says = own ? [who, ...told.values()] : [...told.values()];
+    const taken = this.#places(key);
+    const addresses = interleaveAddresses(says.map((each) => each.addresses))
+      .filter((each) => !taken.some(({ host, port }) => host === each.host && port === each.port));
+    const relay = says.find((each) => each.relay !== undefined)?.relay;
+    return { key: who.key, name: who.name, addresses, relay };
+  }
+
+  /** Where another instance of the key is now: whoever was there before it is not any more. */
+  #places(key: string): Address[] {
+    return [...this.#linked].filter((each) => each.key === key).flatMap(({ who }) => who.addresses);
+  }
+
+  /** Takes an attempt at somebody never met from what there is of them. */
+  #spend(): boolean {
+    if (this.#untilBudget() > 0) return false;
+    this.#unmetBudget--;
+    return true;
+  }
+
+  /** Milliseconds until there may be another attempt at somebody never met. */
+  #untilBudget(): number {
+    const gained = (this.#now - this.#budgetAt) / UNMET_EVERY_MS;
+    this.#unmetBudget = Math.min(UNMET_BURST, this.#unmetBudget + gained);
+    this.#budgetAt = this.#now;
+    return Math.max(0, 1 - this.#unmetBudget) * UNMET_EVERY_MS;
+  }
+
+  /** Somebody whom we meet is taken up in any case, in place of whoever was tried longest ago. */
+  #makeRoom(): void {
+    if (this.#candidates.size < MAX_DIAL_CANDIDATES) return;
+    const idle = [...this.#candidates.values()]
+      .filter((each) => !each.dialling && !this.#linked.has(each))
+      .sort((a, b) => Number(a.met) - Number(b.met) || a.triedAt - b.triedAt);
+    if (idle[0]) this.#candidates.delete(idle[0].id);
+  }
+
+  /** Drops those whom nobody tells of, and with whom there was nothing for a while. */
+  #forget(): void {
+    for (const [id, candidate] of this.#candidates) {
+      const { told, linkedAt, dialling, wantedUntil, goneUntil, triedAt } = candidate;
+      const until = Math.max(wantedUntil, goneUntil, triedAt + MEMORY_MS);
+      if (told.size === 0 && linkedAt === undefined && !dialling && until <= this.#now) {
+        this.#candidates.delete(id);
+      }
+    }
+  }
+}
