@@ -1,0 +1,425 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import type { MeshMemory, RememberedMember } from "../../peer/mesh_memory.ts";
+import { MeshStore } from "../../peer/mesh_store.ts";
+import { openMeshMemory } from "../../peer/open_mesh_memory.ts";
+import { FileError } from "../../protocol/errors.ts";
+import type { StoredLine } from "../../protocol/line.ts";
+import { FakeClock } from "../fakes/clock.ts";
+import { TemporaryFolder } from "../fakes/temporary_folder.ts";
+
+const HOUR_MS = 3_600_000;
+const NOON = Date.UTC(2026, 10, 21, 12);
+const KEY = bytes(32, 1);
+const BOB = bytes(32, 2);
+const CAROL = bytes(32, 3);
+
+function bytes(length: number, value: number): Uint8Array {
+  return new Uint8Array(length).fill(value);
+}
+
+function line(number: number, changes: Partial<StoredLine> = {}): StoredLine {
+  return {
+    author: BOB,
+    instance: bytes(8, 9),
+    channel: 0,
+    number,
+    time: NOON,
+    receivedAt: NOON,
+    name: "bob",
+    text: `line ${number}`,
+    signature: bytes(64, 7),
+    ...changes,
+  };
+}
+
+function member(changes: Partial<RememberedMember> = {}): RememberedMember {
+  return {
+    key: BOB,
+    instance: bytes(8, 9),
+    signingKey: bytes(32, 8),
+    name: "bob",
+    addresses: [{ host: "192.168.1.20", port: 8080 }, { host: "2001:db8::1", port: 1 }],
+    relay: undefined,
+    since: NOON,
+    seenAt: NOON,
+    state: "here",
+    ...changes,
+  };
+}
+
+/** A folder, and time, in which stores are opened. */
+class Rig implements Disposable {
+  readonly folder = new TemporaryFolder();
+  now = NOON;
+
+  get path(): string {
+    return this.folder.join("p2p", "mesh.db");
+  }
+
+  open(key = KEY, keepLines = true): Promise<MeshStore> {
+    return MeshStore.open(this.folder.join("p2p"), { key, keepLines, now: () => this.now });
+  }
+
+  /** What a program finds that is started now. */
+  async restored(key = KEY, keepLines = true) {
+    using store = await this.open(key, keepLines);
+    return store.restore();
+  }
+
+  [Symbol.dispose](): void {
+    this.folder[Symbol.dispose]();
+  }
+}
+
+function numbers(lines: readonly { number: number }[]): number[] {
+  return lines.map(({ number }) => number);
+}
+
+Deno.test("MeshStore gives back what it was given, in order, to the next program", async () => {
+  using rig = new Rig();
+  const lines = [
+    line(1, { text: "one\u0000\x1b[31m\u202e ü日🙂\r\n" }),
+    line(7, { text: "", name: "Боб 日本 محمد 🙂" }),
+    line(2, { author: KEY, channel: 1, to: CAROL, receivedAt: NOON + 1 }),
+    line(2, { author: KEY, channel: 1, to: BOB, receivedAt: NOON + 1 }),
+    line(2 ** 32 - 1, { instance: bytes(8, 255), time: 2 ** 48 - 1 }),
+  ];
+  const members = [
+    member({ name: "Боб 日本", relay: "host.example:8080", state: "away" }),
+    member({ key: CAROL, addresses: [], state: "left", seenAt: NOON - 1 }),
+  ];
+  {
+    using store = await rig.open();
+    store.write({ lines: lines.slice(0, 3), members });
+    store.write({ lines: lines.slice(3) });
+  }
+  const restored = await rig.restored();
+  assertEquals(restored.lines, lines);
+  assertEquals(restored.members, members);
+});
+
+Deno.test("MeshStore writes text as it is sent: a half of a character is none", async () => {
+  using rig = new Rig();
+  {
+    using store = await rig.open();
+    store.write({ lines: [line(1, { text: "a\ud800b" })] });
+  }
+  assertEquals((await rig.restored()).lines[0]!.text, "a\ufffdb");
+});
+
+Deno.test("MeshStore keeps how far each log is known, never less", async () => {
+  using rig = new Rig();
+  const log = { author: BOB, instance: bytes(8, 9), direct: true };
+  {
+    using store = await rig.open();
+    store.write({ lines: [line(3), line(4)], positions: [{ ...log, channel: 0, number: 4 }] });
+    store.write({
+      lines: [line(8, { channel: 1, to: KEY }), line(8, { author: KEY, channel: 1, to: BOB })],
+    });
+    store.write({ positions: [{ ...log, channel: 1, number: 9 }] });
+    store.write({ positions: [{ ...log, channel: 0, number: 2 }] });
+    store.write({ lines: [line(5)] });
+  }
+  const { positions } = await rig.restored();
+  assertEquals(positions.sort((a, b) => a.number - b.number), [
+    { ...log, direct: false, channel: 0, number: 5 },
+    { ...log, direct: false, channel: 1, number: 9 },
+  ]);
+});
+
+Deno.test("MeshStore keeps the position, but not the text, of a line above 1 MiB", async () => {
+  using rig = new Rig();
+  {
+    using store = await rig.open();
+    store.write({ lines: [line(1, { text: "x".repeat(2 ** 20) })] });
+    store.write({ lines: [line(2, { text: "x".repeat(2 ** 20 + 1) })] });
+    store.write({ lines: [line(3, { text: "ü".repeat(8 * 2 ** 20) })] });
+  }
+  const { lines, positions } = await rig.restored();
+  assertEquals(numbers(lines), [1]);
+  assertEquals(numbers(positions), [3]);
+});
+
+Deno.test("MeshStore keeps a line once, however often it is told", async () => {
+  using rig = new Rig();
+  {
+    using store = await rig.open();
+    store.write({ lines: [line(1), line(1, { text: "another" })] });
+  }
+  assertEquals((await rig.restored()).lines.map(({ text }) => text), ["line 1"]);
+});
+
+Deno.test("MeshStore drops lines after an hour and positions after two", async () => {
+  using rig = new Rig();
+  {
+    using store = await rig.open();
+    store.write({ lines: [line(1)] });
+    rig.now += HOUR_MS - 1;
+    store.write({ lines: [line(2, { receivedAt: rig.now })] });
+    rig.now += 2;
+    store.sweep();
+    assertEquals(numbers(store.restore().lines), [2]);
+    rig.now += HOUR_MS;
+    store.sweep();
+    assertEquals(store.restore().lines, []);
+  }
+  assertEquals(numbers((await rig.restored()).positions), [2]);
+  rig.now += HOUR_MS;
+  assertEquals(await rig.restored(), { lines: [], positions: [], members: [] });
+});
+
+Deno.test("MeshStore does not keep for ever what a clock that was wrong has dated", async () => {
+  using rig = new Rig();
+  rig.now += 1_000 * 24 * HOUR_MS;
+  {
+    using store = await rig.open();
+    store.write({ lines: [line(1, { receivedAt: rig.now })] });
+    store.write({ members: [member({ seenAt: rig.now })] });
+  }
+  rig.now = NOON;
+  const { lines, positions, members } = await rig.restored();
+  assertEquals([lines, positions], [[], []]);
+  assertEquals(members[0]!.seenAt, NOON);
+});
+
+Deno.test("MeshStore has whoever was here away in the next program, since the last sweep", async () => {
+  using rig = new Rig();
+  {
+    using store = await rig.open();
+    store.write({ members: [member()] });
+    rig.now += 3 * HOUR_MS;
+    store.sweep();
+    rig.now += HOUR_MS - 1;
+  }
+  const { members: [bob] } = await rig.restored();
+  assertEquals([bob!.state, bob!.seenAt, bob!.since], ["away", NOON + 3 * HOUR_MS, NOON]);
+  rig.now += 2;
+  assertEquals((await rig.restored()).members[0]!.state, "left");
+});
+
+Deno.test("MeshStore keeps 64 who left, those seen last, each once", async () => {
+  using rig = new Rig();
+  const many = Array.from(
+    { length: 100 },
+    (_, i) => member({ key: bytes(32, i + 10), state: "left", seenAt: NOON - i }),
+  );
+  const again = [1, 2, 3].map((i) =>
+    member({ instance: bytes(8, i), state: "left", seenAt: NOON + 1 })
+  );
+  {
+    using store = await rig.open();
+    store.write({ members: [...many, ...again, member({ key: CAROL, state: "away" })] });
+  }
+  rig.now += 2;
+  const { members } = await rig.restored();
+  const seen = members.map(({ key, instance, state }) => `${key[0]} ${instance[0]} ${state}`);
+  assertEquals(seen[0], "2 3 left");
+  assertEquals(seen.filter((each) => each.endsWith("away")), ["3 9 away"]);
+  assertEquals(
+    seen.filter((each) => each.endsWith("left")).slice(1),
+    many.slice(0, 63).map(({ key }) => `${key[0]} 9 left`),
+  );
+});
+
+Deno.test("MeshStore keeps the members only, where nothing that is said is to be kept", async () => {
+  using rig = new Rig();
+  {
+    using store = await rig.open();
+    store.write({ lines: [line(1, { text: "a secret" })], members: [member()] });
+  }
+  {
+    using store = await rig.open(KEY, false);
+    store.write({ lines: [line(2, { text: "a secret" })], members: [member({ key: CAROL })] });
+    store.write({ positions: [{ ...line(3), direct: false }] });
+  }
+  const { lines, positions, members } = await rig.restored();
+  assertEquals([lines, positions, members.length], [[], [], 2]);
+  const file = new TextDecoder().decode(Deno.readFileSync(rig.path));
+  assert(!file.includes("a secret"));
+});
+
+Deno.test("MeshStore drops what another identity left", async () => {
+  using rig = new Rig();
+  {
+    using store = await rig.open();
+    store.write({ lines: [line(1)], members: [member()] });
+  }
+  assertEquals(await rig.restored(CAROL), { lines: [], positions: [], members: [] });
+  assertEquals(await rig.restored(KEY), { lines: [], positions: [], members: [] });
+});
+
+Deno.test("MeshStore drops the oldest of whoever floods, and nobody else's", async () => {
+  using rig = new Rig();
+  using store = await rig.open();
+  store.write({ lines: [line(1, { author: CAROL, text: "kept" })] });
+  for (let round = 0; round < 40; round++) {
+    const flood = Array.from(
+      { length: 100 },
+      (_, i) => line(round * 100 + i + 1, { text: "x".repeat(5_000) }),
+    );
+    store.write({ lines: flood });
+  }
+  const { lines } = store.restore();
+  assertEquals(lines[0]!.text, "kept");
+  assertEquals(lines.at(-1)!.number, 4_000);
+  const kept = numbers(lines.slice(1));
+  assertEquals(kept, kept.map((_, i) => 4_001 - kept.length + i));
+  const size = kept.length * 5_200;
+  assert(size > 7_000_000 && size <= 8_388_608, `${size}`);
+});
+
+Deno.test("MeshStore keeps 32,768 lines, 32 MiB of them, in a file of 64 MiB, whoever they are from", async () => {
+  using rig = new Rig();
+  using store = await rig.open();
+  const said = (author: number, count: number, length: number) =>
+    Array.from(
+      { length: count },
+      (_, i) => line(i + 1, { author: bytes(32, author), text: "x".repeat(length) }),
+    );
+  for (let author = 10; author < 50; author++) store.write({ lines: said(author, 1_000, 10) });
+  const many = store.restore().lines.length;
+  assert(many > 32_000 && many <= 32_768, `${many}`);
+  // Text of this length wastes half of each page of the file.
+  for (let author = 50; author < 90; author++) store.write({ lines: said(author, 600, 2_060) });
+  const long = store.restore().lines.reduce((sum, { text }) => sum + text.length, 0);
+  assert(long > 20_000_000 && long <= 33_554_432, `${long}`);
+  const { size } = Deno.statSync(rig.path);
+  assert(size < 70_000_000, `${size}`);
+});
+
+Deno.test("MeshStore writes 10,000 lines in well below half a second", async () => {
+  using rig = new Rig();
+  using store = await rig.open();
+  const began = performance.now();
+  for (let batch = 0; batch < 200; batch++) {
+    store.write({ lines: Array.from({ length: 50 }, (_, i) => line(batch * 50 + i + 1)) });
+  }
+  const ms = performance.now() - began;
+  // Loosely: the machine may be busy.
+  assert(ms < 2_000, `${ms}`);
+});
+
+Deno.test("MeshStore's files are their owner's alone, and so is the folder", async () => {
+  using rig = new Rig();
+  using store = await rig.open();
+  store.write({ lines: [line(1)] });
+  assertEquals(Deno.statSync(rig.folder.join("p2p")).mode! & 0o777, 0o700);
+  const names = Array.from(Deno.readDirSync(rig.folder.join("p2p")), ({ name }) => name);
+  assertEquals(names.sort(), ["mesh.db", "mesh.db-wal", "mesh.lock"]);
+  for (const name of names) {
+    assertEquals(Deno.statSync(rig.folder.join("p2p", name)).mode! & 0o777, 0o600, name);
+  }
+});
+
+Deno.test("MeshStore tells what is no database, or not ours", async () => {
+  using rig = new Rig();
+  rig.folder.file("p2p/mesh.db", "garbage ".repeat(1_000));
+  await assertRejects(() => rig.open(), FileError, "mesh.db: it is damaged, or not p2p's");
+  Deno.removeSync(rig.path);
+  Deno.mkdirSync(rig.path);
+  await assertRejects(() => rig.open(), FileError, "mesh.db: it is a folder");
+  Deno.removeSync(rig.path);
+  const other = new DatabaseSync(rig.path);
+  other.exec("CREATE TABLE a (b)");
+  other.close();
+  await assertRejects(() => rig.open(), FileError, "another program's database");
+  Deno.removeSync(rig.path);
+  (await rig.open())[Symbol.dispose]();
+  const later = new DatabaseSync(rig.path);
+  later.exec("PRAGMA user_version = 2");
+  later.close();
+  await assertRejects(() => rig.open(), FileError, "a later version of p2p");
+});
+
+Deno.test("MeshStore tells of what is not as it was written", async () => {
+  using rig = new Rig();
+  (await rig.open())[Symbol.dispose]();
+  const other = new DatabaseSync(rig.path);
+  other.exec(
+    `INSERT INTO members VALUES (x'01', x'02', x'03', 'bob', '[', NULL, ${NOON}, ${NOON}, 'left')`,
+  );
+  other.close();
+  using store = await rig.open();
+  assertThrows(() => store.restore(), FileError, "mesh.db: it is damaged");
+});
+
+Deno.test("MeshStore takes the next file where another has the first, and says when there is none", async () => {
+  using rig = new Rig();
+  using stores = new DisposableStack();
+  const names: string[] = [];
+  for (let i = 0; i < 8; i++) names.push(stores.use(await rig.open()).path);
+  const expected = ["mesh", ...[2, 3, 4, 5, 6, 7, 8].map((i) => `mesh-${i}`)];
+  assertEquals(names, expected.map((name) => rig.folder.join("p2p", `${name}.db`)));
+  await assertRejects(() => rig.open(), FileError, "8 programs have a file there each already");
+});
+
+/** Memories, and what was said of them. */
+class MemoryRig extends Rig {
+  readonly clock = new FakeClock();
+  readonly warnings: string[][] = [];
+
+  openMemory(folder = this.folder.join("p2p")): Promise<MeshMemory> {
+    return openMeshMemory({
+      key: KEY,
+      noHistory: false,
+      output: { warn: (...lines) => this.warnings.push(lines) },
+      folder,
+      clock: this.clock,
+      now: () => this.now,
+    });
+  }
+}
+
+Deno.test("openMeshMemory() remembers, and sweeps every minute until it is closed", async () => {
+  using rig = new MemoryRig();
+  const memory = await rig.openMemory();
+  memory.write({ lines: [line(1)], members: [member()] });
+  rig.now += HOUR_MS + 1;
+  await rig.clock.advance(60_000);
+  assertEquals(memory.restore().lines, []);
+  assertEquals(memory.restore().members[0]!.seenAt, rig.now);
+  rig.now += 5;
+  await rig.clock.advance(60_000);
+  assertEquals(memory.restore().members[0]!.seenAt, rig.now);
+  memory.close();
+  memory.close();
+  memory.write({ lines: [line(2)] });
+  await rig.clock.advance(600_000);
+  assertEquals((await rig.restored()).lines, []);
+  assertEquals(rig.warnings, []);
+});
+
+Deno.test("openMeshMemory() goes on without where the file cannot be used, and says so once", async () => {
+  using rig = new MemoryRig();
+  const path = rig.folder.file("p2p/mesh.db", "garbage ".repeat(1_000));
+  const memory = await rig.openMemory();
+  memory.write({ lines: [line(1)] });
+  assertEquals(memory.restore(), { lines: [], positions: [], members: [] });
+  memory.close();
+  assertEquals(rig.warnings, [[
+    "The chat goes on, but its last hour would not survive a restart. " +
+    `${path}: it is damaged, or not p2p's`,
+    "Move the file away: with the next start there is a new one.",
+  ]]);
+});
+
+Deno.test("openMeshMemory() goes on without where there can be no folder", async () => {
+  using rig = new MemoryRig();
+  const folder = `${rig.folder.file("file", "")}/p2p`;
+  (await rig.openMemory(folder)).close();
+  assertEquals(rig.warnings.length, 1);
+  assert(rig.warnings[0]![0]!.endsWith(`${folder}: not a folder`), rig.warnings[0]![0]);
+});
+
+Deno.test("openMeshMemory() goes on without when the file fails later, and says so once", async () => {
+  using rig = new MemoryRig();
+  const memory = await rig.openMemory();
+  memory.write({ lines: [line(1)] });
+  memory.write({ lines: [line(2, { signature: undefined as unknown as Uint8Array })] });
+  memory.write({ lines: [line(3)] });
+  await rig.clock.advance(600_000);
+  memory.close();
+  assertEquals(rig.warnings.length, 1);
+  assertEquals(numbers((await rig.restored()).lines), [1]);
+});
