@@ -207,7 +207,7 @@ function listPeers(host: Host, room: Room): void {
 }
 
 /** The rows as lines, each column as wide as its widest cell. */
-function alignColumns(rows: string[][]): string[] {
+export function alignColumns(rows: string[][]): string[] {
   const cells = rows.map((row) => row.map(escapeText));
   const widths = cells.reduce<number[]>(
     (widest, row) =>

@@ -73,6 +73,12 @@ export const MAX_PLAIN_LINE_BYTES = 1_048_576;
 export const MEMBER_GRACE_MS = 3_600_000;
 /** Milliseconds that the one with the larger (instance, key) waits before it dials the other. */
 export const SECOND_DIALLER_MS = 2_000;
+/** Bytes in a line of plain chat that tells of members. */
+export const MAX_PLAIN_MESH_BYTES = 65_536;
+/** Members in such a line. */
+export const MAX_PLAIN_NODES = 64;
+/** UTF-16 units in what a member of a plain mesh calls itself for programs. */
+export const MAX_PLAIN_NODE_ID_UNITS = 64;
 /** Bytes in an ENTRIES message. */
 export const MAX_ENTRIES_BYTES = 262_144;
 /** Bytes in all ENTRIES messages of an offer. */

@@ -30,6 +30,11 @@ export class TcpConnection implements Connection {
     }
   }
 
+  /** The IP address of this machine at which the connection is. */
+  get localHost(): string {
+    return withoutMapping(this.#conn.localAddr.hostname);
+  }
+
   read(into: Uint8Array = new Uint8Array(READ_BYTES)): Promise<Uint8Array | null> {
     if (this.#closed) return Promise.reject(closedError());
     // Handed on rather than awaited: a function that waits costs memory, and thousands may wait here.

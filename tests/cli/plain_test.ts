@@ -264,8 +264,8 @@ for (
   const words of [["listen", "--stdout"], ["listen", "--yes"], [
     "connect",
     "127.0.0.1:1",
-    "--name",
-    "bob",
+    "--relay",
+    "h:1",
   ]]
 ) {
   Deno.test(`${words.join(" ")} --plain is refused: one of them would mean nothing`, async () => {
