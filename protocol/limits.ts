@@ -67,12 +67,12 @@ export const MAX_LOGS = 1_024;
 export const MAX_INSTANCES = 8;
 /** Milliseconds that somebody who hands on waits for others to fill a gap before it skips it. */
 export const GAP_WAIT_MS = 120_000;
-/** Bytes in one line of plain chat. */
-export const MAX_PLAIN_LINE_BYTES = 1_048_576;
 /** Milliseconds that a lost member is still one. */
 export const MEMBER_GRACE_MS = 3_600_000;
 /** Milliseconds that the one with the larger (instance, key) waits before it dials the other. */
 export const SECOND_DIALLER_MS = 2_000;
+/** Bytes in one line of plain chat. */
+export const MAX_PLAIN_LINE_BYTES = 1_048_576;
 /** Bytes in a line of plain chat that tells of members. */
 export const MAX_PLAIN_MESH_BYTES = 65_536;
 /** Members in such a line. */
