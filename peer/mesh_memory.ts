@@ -1,19 +1,6 @@
 /** What a mesh remembers over a restart of the program, as those who use it see it. */
 import type { LogPosition, StoredLine } from "../protocol/line.ts";
-import type { KeyedMember } from "../protocol/member.ts";
-
-/** Somebody who is, or was, in the mesh. */
-export interface RememberedMember extends KeyedMember {
-  /** Milliseconds since 1970 from which on lines are meant for it. */
-  readonly since: number;
-  /** Milliseconds since 1970: when it was here last. */
-  readonly seenAt: number;
-  /**
-   * Whether it has a session with us; is lost, and a member yet; or has left, or was sent away, and
-   * only its addresses are of use.
-   */
-  readonly state: "here" | "away" | "left";
-}
+import type { RememberedMember } from "../protocol/memberships.ts";
 
 /** What is remembered. */
 export interface Remembered {
@@ -21,7 +8,7 @@ export interface Remembered {
   lines: StoredLine[];
   /** None is `direct`: there are no sessions yet. */
   positions: LogPosition[];
-  /** Nobody is `here` any more; those seen last come first. */
+  /** Nobody is present any more; those seen last come first. */
   members: RememberedMember[];
 }
 
@@ -30,7 +17,7 @@ export interface MeshBatch {
   /** Their numbers count as positions, too. */
   lines?: readonly StoredLine[];
   positions?: readonly LogPosition[];
-  /** Each in place of what was known of the same key and instance. */
+  /** Each in place of what was known of the same key. */
   members?: readonly RememberedMember[];
 }
 

@@ -6,7 +6,7 @@
  *     owner    whose it is: what another identity left is dropped
  *     logs     an author's lines, to all or to one, and how far they are known
  *     lines    those of the last hour
- *     members  who is here, who was, and where they listen
+ *     members  who is, or was, in the mesh, and where they listen
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { decodeText, encodeText, equalBytes } from "../protocol/bytes.ts";
@@ -18,8 +18,10 @@ import {
   MAX_LINES,
   MAX_LINES_BYTES,
   MAX_LOGS,
+  MAX_REMEMBERED_MEMBERS,
   POSITION_LIFE_MS,
 } from "../protocol/limits.ts";
+import type { RememberedMember } from "../protocol/memberships.ts";
 import {
   adopt,
   createPrivately,
@@ -29,7 +31,7 @@ import {
   transaction,
 } from "./database.ts";
 import { withFileLock } from "./file_lock.ts";
-import type { MeshBatch, Remembered, RememberedMember } from "./mesh_memory.ts";
+import type { MeshBatch, Remembered } from "./mesh_memory.ts";
 
 /** Programs of one user that have a file each. */
 const MAX_FILES = 8;
@@ -41,10 +43,6 @@ const MAX_TEXT_BYTES = 1_048_576;
 const LINE_COST = 200;
 /** Lines that are dropped at a time where there are too many. */
 const DROPPED_AT_ONCE = 64;
-/** Members who are here or away, and others, that are kept. */
-const MAX_MEMBERS = 256;
-const MAX_LEFT = 64;
-
 /** The recipient of what is to all. */
 const NOBODY = new Uint8Array();
 
@@ -73,16 +71,14 @@ const SCHEMA = `
   );
   CREATE INDEX lines_by_age ON lines (received_at);
   CREATE TABLE members (
-    key BLOB NOT NULL,
-    instance BLOB NOT NULL,
+    key BLOB PRIMARY KEY,
     signing_key BLOB NOT NULL,
     name TEXT NOT NULL,
     addresses TEXT NOT NULL,
     relay TEXT,
-    since INTEGER NOT NULL,
-    seen_at INTEGER NOT NULL,
-    state TEXT NOT NULL,
-    PRIMARY KEY (key, instance)
+    member_since INTEGER NOT NULL,
+    last_seen INTEGER NOT NULL,
+    state TEXT NOT NULL
   );
 `;
 
@@ -187,13 +183,13 @@ export class MeshStore implements Disposable {
   }
 
   /**
-   * Drops what is too old, and notes that who is here is here: to be called about once a minute.
+   * Drops what is too old, and notes that who is present still is: to be called about once a minute.
    * @throws {FileError} as `write`
    */
   sweep(): void {
     this.#try(() =>
       transaction(this.#database, () => {
-        this.#prepare("UPDATE members SET seen_at = ? WHERE state = 'here'").run(this.#now());
+        this.#prepare("UPDATE members SET last_seen = ? WHERE state = 'present'").run(this.#now());
         this.#expire();
       })
     );
@@ -226,7 +222,7 @@ export class MeshStore implements Disposable {
       this.#prepare("INSERT INTO owner (key) VALUES (?)").run(key);
     }
     if (another || !keepLines) this.#database.exec("DELETE FROM lines; DELETE FROM logs");
-    this.#database.exec("UPDATE members SET state = 'away' WHERE state = 'here'");
+    this.#database.exec("UPDATE members SET state = 'lost' WHERE state = 'present'");
     this.#expire();
     this.#count();
   }
@@ -247,23 +243,11 @@ export class MeshStore implements Disposable {
   }
 
   #expireMembers(now: number): void {
-    this.#prepare("UPDATE members SET seen_at = ?1 WHERE seen_at > ?1").run(now);
-    this.#prepare("UPDATE members SET state = 'left' WHERE state = 'away' AND seen_at < ?")
-      .run(now - LINE_LIFE_MS);
-    // Of one who was here several times, the last time tells where it listens.
-    this.#database.exec(
-      `DELETE FROM members WHERE state = 'left' AND EXISTS (
-         SELECT 1 FROM members AS later WHERE later.key = members.key
-         AND later.name = members.name
-         AND (later.seen_at, later.instance) > (members.seen_at, members.instance))`,
-    );
-    for (const [states, limit] of [["'here', 'away'", MAX_MEMBERS], ["'left'", MAX_LEFT]]) {
-      this.#database.exec(
-        `DELETE FROM members WHERE rowid IN (
-           SELECT rowid FROM members WHERE state IN (${states})
-           ORDER BY state = 'here' DESC, seen_at DESC LIMIT -1 OFFSET ${limit})`,
-      );
-    }
+    this.#prepare("UPDATE members SET last_seen = ?1 WHERE last_seen > ?1").run(now);
+    this.#prepare(
+      `DELETE FROM members WHERE state <> 'present' AND key NOT IN (
+         SELECT key FROM members ORDER BY last_seen DESC LIMIT ${MAX_REMEMBERED_MEMBERS})`,
+    ).run();
   }
 
   /** Looks at how much there is of each author. */
@@ -386,17 +370,16 @@ export class MeshStore implements Disposable {
   #putMember(member: RememberedMember): void {
     this.#prepare(
       `INSERT OR REPLACE INTO members
-         (key, instance, signing_key, name, addresses, relay, since, seen_at, state)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         (key, signing_key, name, addresses, relay, member_since, last_seen, state)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     ).run(
       member.key,
-      member.instance,
       member.signingKey,
       member.name,
       JSON.stringify(member.addresses),
       member.relay ?? null,
-      member.since,
-      member.seenAt,
+      member.memberSince,
+      member.lastSeen,
       member.state,
     );
   }
@@ -430,15 +413,14 @@ export class MeshStore implements Disposable {
   }
 
   #readMembers(): RememberedMember[] {
-    return this.#prepare("SELECT * FROM members ORDER BY seen_at DESC").all().map((row) => ({
+    return this.#prepare("SELECT * FROM members ORDER BY last_seen DESC").all().map((row) => ({
       key: row.key as Uint8Array,
-      instance: row.instance as Uint8Array,
-      signingKey: row.signing_key as Uint8Array,
       name: row.name as string,
+      signingKey: row.signing_key as Uint8Array,
       addresses: JSON.parse(row.addresses as string),
       relay: row.relay as string | null ?? undefined,
-      since: row.since as number,
-      seenAt: row.seen_at as number,
+      memberSince: row.member_since as number,
+      lastSeen: row.last_seen as number,
       state: row.state as RememberedMember["state"],
     }));
   }

@@ -1,10 +1,12 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
-import type { MeshMemory, RememberedMember } from "../../peer/mesh_memory.ts";
+import type { MeshMemory } from "../../peer/mesh_memory.ts";
 import { MeshStore } from "../../peer/mesh_store.ts";
 import { openMeshMemory } from "../../peer/open_mesh_memory.ts";
 import { FileError } from "../../protocol/errors.ts";
+import { MAX_REMEMBERED_MEMBERS } from "../../protocol/limits.ts";
 import type { StoredLine } from "../../protocol/line.ts";
+import type { RememberedMember } from "../../protocol/memberships.ts";
 import { FakeClock } from "../fakes/clock.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
 
@@ -36,14 +38,13 @@ function line(number: number, changes: Partial<StoredLine> = {}): StoredLine {
 function member(changes: Partial<RememberedMember> = {}): RememberedMember {
   return {
     key: BOB,
-    instance: bytes(8, 9),
     signingKey: bytes(32, 8),
     name: "bob",
     addresses: [{ host: "192.168.1.20", port: 8080 }, { host: "2001:db8::1", port: 1 }],
     relay: undefined,
-    since: NOON,
-    seenAt: NOON,
-    state: "here",
+    memberSince: NOON,
+    lastSeen: NOON,
+    state: "present",
     ...changes,
   };
 }
@@ -86,8 +87,8 @@ Deno.test("MeshStore gives back what it was given, in order, to the next program
     line(2 ** 32 - 1, { instance: bytes(8, 255), time: 2 ** 48 - 1 }),
   ];
   const members = [
-    member({ name: "Боб 日本", relay: "host.example:8080", state: "away" }),
-    member({ key: CAROL, addresses: [], state: "left", seenAt: NOON - 1 }),
+    member({ name: "Боб 日本", relay: "host.example:8080", state: "lost" }),
+    member({ key: CAROL, addresses: [], state: "left", lastSeen: NOON - 1 }),
   ];
   {
     using store = await rig.open();
@@ -175,50 +176,52 @@ Deno.test("MeshStore does not keep for ever what a clock that was wrong has date
   {
     using store = await rig.open();
     store.write({ lines: [line(1, { receivedAt: rig.now })] });
-    store.write({ members: [member({ seenAt: rig.now })] });
+    store.write({ members: [member({ lastSeen: rig.now })] });
   }
   rig.now = NOON;
   const { lines, positions, members } = await rig.restored();
   assertEquals([lines, positions], [[], []]);
-  assertEquals(members[0]!.seenAt, NOON);
+  assertEquals(members[0]!.lastSeen, NOON);
 });
 
-Deno.test("MeshStore has whoever was here away in the next program, since the last sweep", async () => {
+Deno.test("MeshStore has whoever was present lost in the next program, since the last sweep", async () => {
   using rig = new Rig();
   {
     using store = await rig.open();
-    store.write({ members: [member()] });
+    store.write({ members: [member(), member({ key: CAROL, state: "left" })] });
     rig.now += 3 * HOUR_MS;
     store.sweep();
-    rig.now += HOUR_MS - 1;
+    rig.now += HOUR_MS;
   }
-  const { members: [bob] } = await rig.restored();
-  assertEquals([bob!.state, bob!.seenAt, bob!.since], ["away", NOON + 3 * HOUR_MS, NOON]);
-  rig.now += 2;
-  assertEquals((await rig.restored()).members[0]!.state, "left");
+  assertEquals((await rig.restored()).members, [
+    member({ state: "lost", lastSeen: NOON + 3 * HOUR_MS }),
+    member({ key: CAROL, state: "left" }),
+  ]);
 });
 
-Deno.test("MeshStore keeps 64 who left, those seen last, each once", async () => {
+Deno.test("MeshStore keeps what a member told last, and of those who are gone the last ones", async () => {
   using rig = new Rig();
-  const many = Array.from(
-    { length: 100 },
-    (_, i) => member({ key: bytes(32, i + 10), state: "left", seenAt: NOON - i }),
-  );
-  const again = [1, 2, 3].map((i) =>
-    member({ instance: bytes(8, i), state: "left", seenAt: NOON + 1 })
-  );
+  const many = Array.from({ length: 2 * MAX_REMEMBERED_MEMBERS }, (_, i) => {
+    const key = bytes(32, 4);
+    key.set([i >> 8, i & 255]);
+    return member({ key, state: "left", lastSeen: NOON - i });
+  });
   {
     using store = await rig.open();
-    store.write({ members: [...many, ...again, member({ key: CAROL, state: "away" })] });
+    store.write({ members: [member({ name: "old", lastSeen: NOON + 1 }), ...many] });
+    store.write({ members: [member({ name: "robert", addresses: [], lastSeen: NOON + 1 })] });
+    rig.now += 2;
+    store.write({ members: [member({ key: CAROL, lastSeen: 0 })] });
+    store.sweep();
+    // Two are present, one of them among the last.
+    assertEquals(store.restore().members.length, MAX_REMEMBERED_MEMBERS);
+    assertEquals(store.restore().members[0]!.name, "robert");
   }
-  rig.now += 2;
   const { members } = await rig.restored();
-  const seen = members.map(({ key, instance, state }) => `${key[0]} ${instance[0]} ${state}`);
-  assertEquals(seen[0], "2 3 left");
-  assertEquals(seen.filter((each) => each.endsWith("away")), ["3 9 away"]);
   assertEquals(
-    seen.filter((each) => each.endsWith("left")).slice(1),
-    many.slice(0, 63).map(({ key }) => `${key[0]} 9 left`),
+    members.map(({ key }) => key.toHex()).sort(),
+    [{ key: BOB }, { key: CAROL }, ...many.slice(0, MAX_REMEMBERED_MEMBERS - 2)]
+      .map(({ key }) => key.toHex()).sort(),
   );
 });
 
@@ -337,7 +340,7 @@ Deno.test("MeshStore tells of what is not as it was written", async () => {
   (await rig.open())[Symbol.dispose]();
   const other = new DatabaseSync(rig.path);
   other.exec(
-    `INSERT INTO members VALUES (x'01', x'02', x'03', 'bob', '[', NULL, ${NOON}, ${NOON}, 'left')`,
+    `INSERT INTO members VALUES (x'01', x'03', 'bob', '[', NULL, ${NOON}, ${NOON}, 'left')`,
   );
   other.close();
   using store = await rig.open();
@@ -378,10 +381,10 @@ Deno.test("openMeshMemory() remembers, and sweeps every minute until it is close
   rig.now += HOUR_MS + 1;
   await rig.clock.advance(60_000);
   assertEquals(memory.restore().lines, []);
-  assertEquals(memory.restore().members[0]!.seenAt, rig.now);
+  assertEquals(memory.restore().members[0]!.lastSeen, rig.now);
   rig.now += 5;
   await rig.clock.advance(60_000);
-  assertEquals(memory.restore().members[0]!.seenAt, rig.now);
+  assertEquals(memory.restore().members[0]!.lastSeen, rig.now);
   memory.close();
   memory.close();
   memory.write({ lines: [line(2)] });
