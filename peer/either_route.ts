@@ -1,5 +1,6 @@
 /** The way to somebody who may be found at a relay, and on our own networks as well. */
 import { IdentityError, UnreachableError } from "../protocol/errors.ts";
+import { firstFound } from "./first_found.ts";
 import { SeveralError } from "./nearby_finder.ts";
 import type { Found, KnownPeer, Route } from "./route.ts";
 import type { Trust } from "./trust.ts";
@@ -48,18 +49,12 @@ export class EitherRoute implements Route {
 
   /** The first to connect is taken, and the other called off. */
   async #both(signal: AbortSignal, peer: KnownPeer | undefined): Promise<Found> {
-    const tries = [this.#relayed, this.#nearby].map((route) => {
-      const over = new AbortController();
-      const found = route.connect(AbortSignal.any([signal, over.signal]), peer);
-      return { route, over, found };
-    });
+    const routes = [this.#relayed, this.#nearby];
     try {
-      const taken = await Promise.any(
-        tries.map(async (each) => ({ ...each, won: await each.found })),
-      );
-      this.#taken = taken.route;
-      for (const each of tries) if (each.route !== taken.route) callOff(each);
-      return taken.won;
+      const ways = routes.map((route) => (signal: AbortSignal) => route.connect(signal, peer));
+      const { found, at } = await firstFound(ways, signal);
+      this.#taken = routes[at]!;
+      return found;
     } catch (error) {
       signal.throwIfAborted();
       const [relayed, nearby] = (error as AggregateError).errors;
@@ -73,17 +68,4 @@ function moreTelling(relayed: unknown, nearby: unknown): unknown {
   if (relayed instanceof IdentityError) return relayed;
   const tells = nearby instanceof IdentityError || nearby instanceof SeveralError;
   return tells ? nearby : relayed;
-}
-
-async function callOff(
-  { over, found }: { over: AbortController; found: Promise<Found> },
-): Promise<void> {
-  over.abort(new UnreachableError("Another way was found"));
-  try {
-    const late = await found;
-    late.connection.close();
-    late.close();
-  } catch {
-    // It has come to nothing, as it was to.
-  }
 }

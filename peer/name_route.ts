@@ -22,6 +22,7 @@ import { dialCircuit } from "./carrier/circuit.ts";
 import { systemClock } from "./clock.ts";
 import { type Dial, dialSecure, type DialSecureOptions, RELAY } from "./dial_secure.ts";
 import { lowerFirst } from "./lower_first.ts";
+import { pinnedTo } from "./pinned_key.ts";
 import { type Contender, type Failure, Race } from "./race.ts";
 import { formatRelay, type Relay } from "./relay_address.ts";
 import { RelayClient } from "./relay_client.ts";
@@ -275,14 +276,14 @@ export class NameRoute implements Route {
     options: Pick<DialSecureOptions, "signal" | "dial" | "callee">,
   ) {
     const { identity } = this.#options;
-    const checkKey = (seen: Uint8Array) => checkOnly(key, seen);
+    const checkKey = pinnedTo(key);
     return dialSecure(address, { ...options, identity, clock: this.#clock, checkKey });
   }
 
   /** The same over a connection that there is already. */
   #prove(connection: Connection, key: Uint8Array, signal: AbortSignal): Promise<SecureConnection> {
     const { identity } = this.#options;
-    const checkKey = (seen: Uint8Array) => checkOnly(key, seen);
+    const checkKey = pinnedTo(key);
     return secureInitiator(connection, { identity, clock: this.#clock, checkKey, signal });
   }
 
@@ -309,8 +310,4 @@ export class NameRoute implements Route {
 function asNoWay(error: unknown): NoWay {
   if (!(error instanceof P2pError)) throw error;
   return { because: lowerFirst(error.message), forGood: false };
-}
-
-function checkOnly(key: Uint8Array, seen: Uint8Array): void {
-  if (!equalBytes(seen, key)) throw new IdentityError("another key answers there");
 }

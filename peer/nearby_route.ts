@@ -1,6 +1,5 @@
 /** The way to whoever announces a name on our networks (protocol/README.md, section 13). */
 import type { Address } from "../protocol/address.ts";
-import { equalBytes } from "../protocol/bytes.ts";
 import type { Clock } from "../protocol/clock.ts";
 import { IdentityError, P2pError, ProtocolError, UnreachableError } from "../protocol/errors.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
@@ -12,6 +11,7 @@ import { type Dial, dialSecure } from "./dial_secure.ts";
 import type { Link } from "./links.ts";
 import { lowerFirst } from "./lower_first.ts";
 import { findNearby, type FoundNearby } from "./nearby_finder.ts";
+import { pinnedTo } from "./pinned_key.ts";
 import { Race } from "./race.ts";
 import type { Found, KnownPeer, Route, RouteOptions } from "./route.ts";
 
@@ -101,9 +101,7 @@ export class NearbyRoute implements Route {
   #add(race: Race<SecureConnection>, addresses: readonly Address[], key: Uint8Array): void {
     const { identity, dialPeer: dial } = this.#options;
     const clock = this.#clock;
-    const checkKey = (seen: Uint8Array) => {
-      if (!equalBytes(seen, key)) throw new IdentityError("another key answers there");
-    };
+    const checkKey = pinnedTo(key);
     for (const address of addresses) {
       race.add({
         path: "lan",
