@@ -34,7 +34,10 @@ const LONGEST_UNMET_PAUSE_MS = 300_000;
 const MEETING_MS = 15_000;
 /** Milliseconds that a session lasts before it counts as a success. */
 const LASTING_MS = 10_000;
-/** Milliseconds between two attempts that are made sooner because somebody new tells of a member. */
+/**
+ * Milliseconds between two attempts that are made sooner because somebody tells of a member anew;
+ * doubled with each.
+ */
 const HURRY_MS = 30_000;
 /** Milliseconds for which it is remembered how often somebody was dialled in vain. */
 const MEMORY_MS = 600_000;
@@ -94,6 +97,7 @@ interface Candidate {
   nextAt: number;
   triedAt: number;
   hurriedAt: number;
+  hurries: number;
   linkedAt: number | undefined;
   dialling: boolean;
 }
@@ -158,7 +162,7 @@ export class DialPlan {
     const candidate = this.#candidates.get(id);
     if (candidate?.linkedAt === undefined) return;
     const lasted = this.#now - candidate.linkedAt >= LASTING_MS;
-    if (lasted) candidate.failures = 0;
+    if (lasted) candidate.failures = candidate.hurries = 0;
     candidate.met ||= lasted;
     this.#unlink(candidate);
     candidate.wantedUntil = this.#now + MEMBER_GRACE_MS;
@@ -204,7 +208,7 @@ export class DialPlan {
     const waits = this.#waiting().map((each) =>
       Math.max(0, each.nextAt - this.#now, each.met ? 0 : this.#untilBudget())
     );
-    return Math.min(Infinity, ...waits);
+    return Math.ceil(Math.min(Infinity, ...waits));
   }
 
   /**
@@ -218,6 +222,12 @@ export class DialPlan {
     // Who lets us in and shows to be somebody else, or nobody, is not dialled any faster for it.
     this.#pause(candidate, 0);
     if (result === "ok") candidate.nextAt = Math.max(candidate.nextAt, this.#now + MEETING_MS);
+  }
+
+  /** Where somebody may be now; undefined if there is nothing of it any more. */
+  where(id: string): DialTarget | undefined {
+    const candidate = this.#candidates.get(id);
+    return candidate && { id, ...this.#where(candidate) };
   }
 
   /** Whether an attempt that is under way is still of use. */
@@ -277,6 +287,7 @@ export class DialPlan {
       nextAt: this.#now,
       triedAt: this.#now,
       hurriedAt: -Infinity,
+      hurries: 0,
       linkedAt: undefined,
       dialling: false,
     };
@@ -311,10 +322,12 @@ export class DialPlan {
     else if (isNew) this.#hurry(candidate);
   }
 
-  /** Somebody else reaches it: so it may be reached again. A teller that comes and goes changes nothing. */
+  /** Somebody reaches it now: so we may. Who tells of it again and again is believed ever less often. */
   #hurry(candidate: Candidate): void {
-    if (this.#now - candidate.hurriedAt < HURRY_MS || candidate.linkedAt !== undefined) return;
+    const { hurriedAt, hurries, linkedAt } = candidate;
+    if (linkedAt !== undefined || this.#now - hurriedAt < HURRY_MS * 2 ** hurries) return;
     candidate.hurriedAt = this.#now;
+    candidate.hurries++;
     candidate.nextAt = Math.min(candidate.nextAt, this.#now + this.#turn(candidate.who));
   }
 
@@ -339,9 +352,16 @@ export class DialPlan {
 
   #isWanted(candidate: Candidate): boolean {
     const { told, linkedAt, wantedUntil, goneUntil, who } = candidate;
-    if (linkedAt !== undefined || goneUntil > this.#now) return false;
+    if (linkedAt !== undefined || goneUntil > this.#now || this.#isOther(candidate)) return false;
     if (told.size === 0 && wantedUntil <= this.#now) return false;
     return this.#options.banned?.(who.key) !== true;
+  }
+
+  /** Whether somebody remembered is, for all we know, somebody else on the list. */
+  #isOther({ id, key, who }: Candidate): boolean {
+    if (who.instance) return false;
+    return [...this.#candidates.values()]
+      .some((each) => each.key === key && each.id !== id && each.told.size > 0);
   }
 
   #waiting(): Candidate[] {

@@ -38,20 +38,22 @@ export function interleaveAddresses(lists: readonly (readonly Address[])[]): Add
  * What we tell a member of where we take connections: at most 8 addresses.
  * @param listening where others reach our listener, the likeliest first; none if there is none
  * @param onThisMachine whether it is connected over loopback
- * @param seenAs the IP address under which it sees us, if it dialled us there: the port is then the
- *   listener's
+ * @param seenAs the IP address under which others see us, if that is known: a NAT's, which may let
+ *   through what comes to the listener's port
  */
 export function ownAddresses(
   listening: readonly Address[],
   onThisMachine: boolean,
   seenAs?: string,
 ): Address[] {
-  const [first] = listening;
-  const outside = first && seenAs !== undefined ? [{ host: seenAs, port: first.port }] : [];
-  // Behind the likeliest, and before those that are left out where there are many. On this machine
-  // loopback always leads here: so it is not among those.
-  const local = listening.filter(({ host }) => isLoopback(host));
-  const others = listening.filter(({ host }) => !isLoopback(host));
-  const [likeliest = [], rest = []] = [others.slice(0, 1), others.slice(1)];
-  return usableAddresses([...local, ...likeliest, ...outside, ...rest], onThisMachine);
+  // On this machine loopback leads here whatever the network is.
+  const [local, others] = [true, false].map((here) =>
+    listening.filter(({ host }) => isLoopback(host) === here)
+  );
+  const outside = seenAs !== undefined && listening[0]
+    ? [{ host: seenAs, port: listening[0].port }]
+    : [];
+  // Before those that are left out where there are many.
+  const all = [...local!, ...others!.slice(0, 1), ...outside, ...others!.slice(1)];
+  return usableAddresses(all, onThisMachine);
 }

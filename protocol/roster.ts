@@ -10,7 +10,7 @@ import { MAX_MEMBERS, SECOND_DIALLER_MS } from "./limits.ts";
 import { compareMembers, type KeyedMember, memberId, type MemberRecord } from "./member.ts";
 import { usableAddresses } from "./member_addresses.ts";
 import { type Membership, Memberships } from "./memberships.ts";
-import { isSame, ShownNames } from "./shown_names.ts";
+import { isSameButForNumber, ShownNames } from "./shown_names.ts";
 
 export interface RosterOptions extends DialPlanOptions {
   /** What we are called. */
@@ -179,7 +179,8 @@ export class Roster {
   /** The session of the program that somebody who comes ran before, if it shows no sign of life. */
   #predecessorOf({ member }: Link): Link | undefined {
     return [...this.#links.values()].find((each) =>
-      each.away && equalBytes(each.member.key, member.key) && isSame(each.member.name, member.name)
+      each.away && equalBytes(each.member.key, member.key) &&
+      isSameButForNumber(each.member.name, member.name)
     );
   }
 

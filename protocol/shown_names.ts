@@ -80,8 +80,8 @@ export class ShownNames {
    * @param isTaken whether a name is somebody's who is not here
    */
   suggest(name: string, isTaken: (name: string) => boolean = () => false): string {
-    const [, base = name, last = "1"] = /^(.+)-([1-9]\d{0,3})$/u.exec(name) ?? [];
-    for (let number = Number(last) + 1;; number++) {
+    const { base, number: last } = numbered(name);
+    for (let number = last + 1;; number++) {
       const suggestion = withSuffix(base, `-${number}`);
       if (!this.isTaken(suggestion) && !isTaken(suggestion)) return suggestion;
     }
@@ -94,8 +94,19 @@ export class ShownNames {
   }
 }
 
+/** Whether two names are the same but for a number behind one, or both, that somebody was told to take. */
+export function isSameButForNumber(one: string, other: string): boolean {
+  return isSame(numbered(one).base, numbered(other).base);
+}
+
+/** What stands before `-2`, and the 2; 1 where there is no number. */
+function numbered(name: string): { base: string; number: number } {
+  const [, base = name, number = "1"] = /^(.+)-([1-9]\d{0,3})$/su.exec(name) ?? [];
+  return { base, number: Number(number) };
+}
+
 /** Whether two names are, or look, the same but for the size of their letters. */
-export function isSame(one: string, other: string): boolean {
+function isSame(one: string, other: string): boolean {
   return fold(one) === fold(other);
 }
 

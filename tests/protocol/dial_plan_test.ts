@@ -1,0 +1,291 @@
+import { assert, assertEquals } from "@std/assert";
+import { DialPlan } from "../../protocol/dial_plan.ts";
+import { type KeyedMember, memberId } from "../../protocol/member.ts";
+import { member } from "../fakes/mesh_members.ts";
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+/** A plan of member 50, whose instance is 5, and what became of it. */
+class Rig {
+  now = 1_000;
+  /** Attempts, each when it was and whom it was for. */
+  readonly attempts: { at: number; id: string; hosts: string[] }[] = [];
+  readonly plan = new DialPlan({
+    self: member(50, { began: 5 }),
+    now: () => this.now,
+    random: () => 0.5,
+  });
+
+  /** Begins what is due, without an end. */
+  begin(): string[] {
+    const due = this.plan.due();
+    for (const { id, addresses } of due) {
+      this.attempts.push({ at: this.now, id, hosts: addresses.map(({ host }) => host) });
+    }
+    return due.map(({ id }) => id);
+  }
+
+  /** Lets time pass; every attempt fails at once. */
+  fail(ms: number, meanwhile = () => {}): void {
+    for (const end = this.now + ms; this.now < end;) {
+      const wait = Math.min(this.plan.nextDue(), end - this.now, 1_000);
+      if (wait > 0) meanwhile();
+      this.now += wait;
+      const begun = this.begin();
+      assert(wait > 0 || begun.length > 0, "who is due is dialled");
+      for (const id of begun) this.plan.dialled(id, "failed");
+    }
+  }
+
+  tell(...members: KeyedMember[]): void {
+    this.plan.tell("carol", member(99).key, members);
+  }
+
+  /** Milliseconds after the start at which there were attempts. */
+  get times(): number[] {
+    return this.attempts.map(({ at }) => at - 1_000);
+  }
+}
+
+/** A member that does not exist. */
+function invented(number: number, given: Partial<KeyedMember> = {}): KeyedMember {
+  const key = new Uint8Array(32).fill(7);
+  new DataView(key.buffer).setUint32(0, number);
+  return { ...member(1), key, ...given };
+}
+
+Deno.test("DialPlan: the smaller member is the first to dial, the other follows after 2 s", () => {
+  const [smaller, larger] = [member(1, { began: 1 }), member(1, { began: 9 })];
+  const rig = new Rig();
+  rig.tell(smaller, larger);
+  assertEquals(rig.begin(), [memberId(larger)]);
+  assertEquals(rig.plan.nextDue(), 2_000);
+  rig.now += 2_000;
+  assertEquals(rig.begin(), [memberId(smaller)]);
+});
+
+Deno.test("DialPlan: pauses double with each failure, to five minutes for whom we never met", () => {
+  const rig = new Rig();
+  rig.tell(member(1, { began: 9 }));
+  rig.fail(HOUR_MS);
+  const pauses = rig.times.slice(1).map((at, index) => at - rig.times[index]!);
+  const wanted = [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300].map((s) => s * 1_000);
+  assertEquals(pauses.slice(0, wanted.length), wanted);
+  assert(pauses.length < 25, `${pauses.length} attempts in an hour`);
+});
+
+Deno.test("DialPlan: a lost member is dialled for an hour, once a minute at least", () => {
+  const rig = new Rig();
+  const bob = member(1, { began: 9 });
+  rig.plan.linked(bob);
+  rig.now += 20_000;
+  rig.plan.lost(memberId(bob));
+  const lostAt = rig.now;
+  rig.fail(2 * HOUR_MS);
+  const times = rig.attempts.map(({ at }) => at - lostAt);
+  assertEquals(times.slice(0, 7), [1, 3, 7, 15, 31, 63, 123].map((s) => s * 1_000));
+  assert(times.at(-1)! > HOUR_MS - MINUTE_MS && times.at(-1)! < HOUR_MS);
+  assertEquals(rig.plan.nextDue(), Infinity);
+});
+
+Deno.test("DialPlan: on another network all who failed are dialled at once", () => {
+  const rig = new Rig();
+  rig.tell(member(1, { began: 9 }));
+  rig.fail(10 * MINUTE_MS);
+  const { length } = rig.attempts;
+  assert(rig.plan.nextDue() > 1_000);
+  rig.plan.networkChanged();
+  assertEquals(rig.plan.nextDue(), 0);
+  rig.fail(1);
+  assertEquals([rig.attempts.length, rig.plan.nextDue()], [length + 1, 999]);
+});
+
+Deno.test("DialPlan: who is told of by somebody else, too, is dialled sooner, but not each time", () => {
+  const rig = new Rig();
+  const bob = member(1, { began: 9 });
+  rig.tell(bob);
+  rig.fail(10 * MINUTE_MS);
+  const { length } = rig.attempts;
+  rig.plan.tell("dave", member(98).key, [bob]);
+  rig.fail(1);
+  assertEquals(rig.attempts.length, length + 1);
+  rig.plan.untell("dave");
+  rig.plan.tell("dave", member(98).key, [bob]);
+  rig.fail(1_000);
+  assertEquals(rig.attempts.length, length + 1);
+});
+
+Deno.test("DialPlan: whom nobody tells of any more is not dialled", () => {
+  const rig = new Rig();
+  const bob = member(1, { began: 9 });
+  rig.tell(bob);
+  rig.fail(1_500);
+  const { length } = rig.attempts;
+  rig.tell();
+  rig.fail(MINUTE_MS);
+  assertEquals([rig.attempts.length, rig.plan.nextDue()], [length, Infinity]);
+  rig.tell(bob);
+  rig.plan.untell("carol");
+  rig.fail(MINUTE_MS);
+  assertEquals(rig.attempts.length, length);
+});
+
+Deno.test("DialPlan: an attempt that has led to somebody else is not repeated at once", () => {
+  const rig = new Rig();
+  const bob = member(1, { began: 9 });
+  rig.tell(bob);
+  assertEquals(rig.begin().length, 1);
+  assertEquals([rig.plan.wants(memberId(bob)), rig.begin().length], [true, 0]);
+  rig.plan.dialled(memberId(bob), "ok");
+  assertEquals(rig.plan.nextDue(), 15_000);
+  rig.plan.linked(bob);
+  assertEquals([rig.plan.wants(memberId(bob)), rig.plan.nextDue()], [false, Infinity]);
+});
+
+Deno.test("DialPlan: eight at once, and the next when one is over", () => {
+  const rig = new Rig();
+  rig.tell(...Array.from({ length: 20 }, (_, number) => invented(number)));
+  rig.now += 2_000;
+  const begun = rig.begin();
+  assertEquals([begun.length, rig.begin().length, rig.plan.nextDue()], [8, 0, Infinity]);
+  rig.plan.dialled(begun[0]!, "failed");
+  assertEquals([rig.plan.nextDue(), rig.begin().length], [0, 1]);
+});
+
+Deno.test("DialPlan: a member is told at many addresses: the union, its own and each teller's first", () => {
+  const rig = new Rig();
+  const at = (...hosts: number[]) => ({
+    began: 9,
+    addresses: hosts.map((each) => ({ host: `10.0.0.${each}`, port: 1 })),
+  });
+  const bob = member(1, at(1, 2));
+  rig.plan.linked(bob);
+  rig.plan.lost(memberId(bob));
+  rig.plan.tell("carol", member(99).key, [member(1, at(3, 4, 5, 6, 7, 8, 9, 10))]);
+  rig.plan.tell("dave", member(98).key, [member(1, at(1, 11, 12))]);
+  rig.now += MINUTE_MS;
+  rig.begin();
+  const wanted = [1, 3, 2, 4, 11, 5, 12, 6].map((each) => `10.0.0.${each}`);
+  assertEquals(rig.attempts[0]!.hosts, wanted);
+});
+
+Deno.test("DialPlan: where a program of the same key is now, the one before it is not dialled", () => {
+  const rig = new Rig();
+  const [old, anew] = [member(1, { began: 1 }), member(1, { began: 2 })];
+  rig.plan.linked(anew);
+  rig.tell(old);
+  rig.fail(MINUTE_MS);
+  assertEquals(rig.attempts, []);
+  rig.tell({ ...old, addresses: [{ host: "10.0.0.1", port: 2 }] });
+  rig.fail(1);
+  assertEquals(rig.attempts.length, 1);
+});
+
+Deno.test("DialPlan: who is remembered is dialled until somebody with its key is here", () => {
+  const rig = new Rig();
+  const { key, name, addresses, relay } = member(1);
+  rig.plan.remember([{ key, name, addresses, relay }]);
+  assertEquals(rig.begin(), [key.toHex()]);
+  rig.plan.dialled(key.toHex(), "failed");
+  rig.fail(2 * HOUR_MS);
+  assert(rig.now - rig.attempts.at(-1)!.at <= 5 * MINUTE_MS);
+  const { length } = rig.attempts;
+  rig.plan.linked(member(1));
+  rig.plan.gone(memberId(member(1)));
+  rig.fail(HOUR_MS);
+  assertEquals(rig.attempts.length, length);
+});
+
+Deno.test("DialPlan: a member with neither address nor relay is not dialled", () => {
+  const rig = new Rig();
+  rig.tell(member(1, { began: 9, addresses: [] }));
+  assertEquals([rig.plan.nextDue(), rig.begin()], [Infinity, []]);
+  rig.tell(member(1, { began: 9, addresses: [], relay: "relay.example:8080" }));
+  assertEquals(rig.begin().length, 1);
+});
+
+/** What a liar tells, each second anew. */
+const LIES: Record<string, (round: number) => KeyedMember[]> = {
+  "64 who do not exist": () => Array.from({ length: 64 }, (_, number) => invented(number)),
+  "others each time": (round) =>
+    Array.from({ length: 64 }, (_, number) => invented(round * 64 + number)),
+  "one who comes and goes": (round) => round % 2 === 0 ? [invented(1)] : [],
+  "many who come and go": (round) =>
+    round % 2 === 0 ? Array.from({ length: 64 }, (_, number) => invented(number)) : [],
+  "one whose addresses change": (round) => [
+    invented(1, { addresses: [{ host: `10.0.${round >> 8 & 255}.${round & 255}`, port: 1 }] }),
+  ],
+  "instances of one key": (round) =>
+    Array.from({ length: 64 }, (_, number) => {
+      const instance = new Uint8Array(8);
+      new DataView(instance.buffer).setUint32(0, round * 64 + number);
+      return { ...member(1), instance };
+    }),
+  "ourselves": () => [member(50, { began: 5 })],
+};
+
+for (const [what, tells] of Object.entries(LIES)) {
+  Deno.test(`DialPlan: a liar gets little of us in an hour who tells of ${what}`, () => {
+    const rig = new Rig();
+    let round = 0;
+    let toldAt = -Infinity;
+    rig.fail(HOUR_MS, () => {
+      if (rig.now - toldAt < 1_000) return;
+      toldAt = rig.now;
+      rig.tell(...tells(round++));
+    });
+    const each = Map.groupBy(rig.attempts, ({ id }) => id);
+    const most = Math.max(0, ...[...each.values()].map(({ length }) => length));
+    const wanted =
+      { "ourselves": 0, "one who comes and goes": 30, "one whose addresses change": 30 }[
+        what
+      ];
+    assert(most <= 30, `${most} attempts at one`);
+    assert(rig.attempts.length <= (wanted ?? 32 * 30), `${rig.attempts.length} attempts in all`);
+  });
+}
+
+Deno.test("DialPlan: many liars together get two attempts a second at those who do not exist", () => {
+  const rig = new Rig();
+  for (let liar = 0; liar < 100; liar++) {
+    const members = Array.from({ length: 64 }, (_, number) => invented(liar * 64 + number));
+    rig.plan.tell(`liar ${liar}`, invented(1_000_000 + liar).key, members);
+  }
+  rig.fail(10 * MINUTE_MS);
+  assert(rig.attempts.length <= 64 + 2 * 600, `${rig.attempts.length} attempts`);
+});
+
+Deno.test("DialPlan: whoever is lost is dialled before those whom many liars tell of", () => {
+  const rig = new Rig();
+  const bob = member(1, { began: 9 });
+  rig.plan.linked(bob);
+  rig.now += 20_000;
+  for (let liar = 0; liar < 100; liar++) {
+    const members = Array.from({ length: 64 }, (_, number) => invented(liar * 64 + number));
+    rig.plan.tell(`liar ${liar}`, invented(1_000_000 + liar).key, members);
+  }
+  rig.fail(5_000);
+  rig.plan.lost(memberId(bob));
+  rig.now += 1_000;
+  assertEquals(rig.begin()[0], memberId(bob));
+});
+
+Deno.test("DialPlan: a mesh of 64 is dialled in a moment, though one alone tells of it", () => {
+  const rig = new Rig();
+  const mesh = Array.from({ length: 63 }, (_, number) => ({
+    ...invented(number),
+    instance: new Uint8Array(8).fill(9),
+  }));
+  rig.tell(...mesh);
+  const met = new Set<string>();
+  for (let step = 0; step < 100 && met.size < mesh.length; step++) {
+    rig.now += 10;
+    for (const id of rig.begin()) {
+      rig.plan.dialled(id, "ok");
+      rig.plan.linked(mesh.find((each) => memberId(each) === id)!);
+      met.add(id);
+    }
+  }
+  assertEquals([met.size, rig.now < 1_200], [63, true]);
+});
