@@ -10,7 +10,7 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { decodeText, encodeText, equalBytes } from "../protocol/bytes.ts";
-import { FileError, ProtocolError } from "../protocol/errors.ts";
+import { FileError } from "../protocol/errors.ts";
 import type { LogId, LogPosition, StoredLine } from "../protocol/line.ts";
 import {
   LINE_LIFE_MS,
@@ -26,15 +26,13 @@ import {
   adopt,
   createPrivately,
   type DatabaseKind,
-  databaseState,
   isLockedError,
   transaction,
 } from "./database.ts";
 import { withFileLock } from "./file_lock.ts";
+import { MAX_MESH_FILES, meshError, meshLockPath, meshPaths } from "./mesh_files.ts";
 import type { MeshBatch, Remembered } from "./mesh_memory.ts";
 
-/** Programs of one user that have a file each. */
-const MAX_FILES = 8;
 /** Bytes, about, that a file may have. */
 const MAX_FILE_BYTES = 67_108_864;
 /** Bytes of text of a line that is kept: a restart does without a longer one. */
@@ -83,18 +81,7 @@ const SCHEMA = `
 `;
 
 /** "p2pm" */
-const KIND: DatabaseKind = { applicationId: 0x7032706d, version: 1, schema: SCHEMA };
-
-/** The next thing to try where something is wrong. */
-const HINTS: readonly (readonly [RegExp, string])[] = [
-  [/full|space|quota/, "Make space: with the next start it is kept again."],
-  [
-    /damaged|version|another program's/,
-    "Move the file away: with the next start there is a new one.",
-  ],
-];
-const OTHER_HINT =
-  "Make the folder and the file yours to read and write, or set XDG_DATA_HOME to a folder that is.";
+export const MESH_KIND: DatabaseKind = { applicationId: 0x7032706d, version: 1, schema: SCHEMA };
 
 export interface MeshStoreOptions {
   /** The public key of whoever keeps it. */
@@ -131,9 +118,9 @@ export class MeshStore implements Disposable {
     try {
       await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
       // Two that opened a new file at once would each keep the other from making it.
-      return await withFileLock(`${folder}/mesh.lock`, () => openFirst(folder, options));
+      return await withFileLock(meshLockPath(folder), () => openFirst(folder, options));
     } catch (cause) {
-      throw storeError(folder, cause);
+      throw meshError(folder, cause);
     }
   }
 
@@ -143,7 +130,7 @@ export class MeshStore implements Disposable {
     this.#database = database;
     this.#options = options;
     database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA secure_delete = ON");
-    adopt(database, KIND);
+    adopt(database, MESH_KIND);
     // What was written is there after the program was killed; after a power failure, most of it.
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
     database.exec(`PRAGMA journal_size_limit = ${MAX_FILE_BYTES / 16}`);
@@ -208,7 +195,7 @@ export class MeshStore implements Disposable {
     try {
       return work();
     } catch (cause) {
-      throw storeError(this.path, cause);
+      throw meshError(this.path, cause);
     }
   }
 
@@ -434,15 +421,14 @@ export class MeshStore implements Disposable {
 }
 
 async function openFirst(folder: string, options: MeshStoreOptions): Promise<MeshStore> {
-  for (let file = 1; file <= MAX_FILES; file++) {
-    const path = `${folder}/mesh${file === 1 ? "" : `-${file}`}.db`;
+  for (const path of meshPaths(folder)) {
     try {
       return await openFile(path, options);
     } catch (cause) {
-      if (!isLockedError(cause)) throw storeError(path, cause);
+      if (!isLockedError(cause)) throw meshError(path, cause);
     }
   }
-  throw new FileError(`${folder}: ${MAX_FILES} programs have a file there each already`, {
+  throw new FileError(`${folder}: ${MAX_MESH_FILES} programs have a file there each already`, {
     hint: "End one of them, and start again.",
   });
 }
@@ -459,13 +445,4 @@ async function openFile(path: string, options: MeshStoreOptions): Promise<MeshSt
     database.close();
     throw error;
   }
-}
-
-function storeError(path: string, cause: unknown): FileError {
-  if (cause instanceof FileError) return cause;
-  // What it holds is not as it was written.
-  const damaged = cause instanceof ProtocolError || cause instanceof SyntaxError;
-  const state = damaged ? "it is damaged" : databaseState(cause);
-  const hint = HINTS.find(([said]) => said.test(state))?.[1] ?? OTHER_HINT;
-  return new FileError(`${path}: ${state}`, { cause, hint });
 }

@@ -384,7 +384,8 @@ It is kept in history.db in the folder p2p of XDG_DATA_HOME (default:
 Support/p2p, on Windows in %LOCALAPPDATA%\\p2p. It takes 64 MiB at most: then the
 oldest lines of whoever has most of them go. Of a line 65,536 characters are
 kept. Plain chat, and what p2p send sends, are not kept. What --clear deletes is
-overwritten; what is being said meanwhile in a running chat is kept again.
+overwritten; what is being said meanwhile in a running chat is kept again. The
+last hour of chats is in mesh.db, too, for the case that a program is killed.
 
 Examples:
   What bob wrote this week:

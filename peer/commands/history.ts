@@ -2,6 +2,8 @@
 import { type FileError, P2pError, UsageError } from "../../protocol/errors.ts";
 import { fingerprint } from "../../protocol/fingerprint.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
+import { clearMesh } from "../clear_mesh.ts";
+import { dataFolder } from "../folders.ts";
 import { historyFields, historyLine } from "../history/entry.ts";
 import { historyExists, historyPath, isLocked, removeDatabase } from "../history/file.ts";
 import { MAX_HISTORY_BYTES } from "../history/history.ts";
@@ -73,21 +75,34 @@ async function clear(
   if (!yes && !await confirm(environment, `${what} is deleted for good. Go on? [y/N] `)) {
     return output.say("Nothing deleted");
   }
-  const entries = await clearStore(path, who);
+  const { entries, keys } = await clearStore(path, who);
+  const held = await clearMesh(dataFolder((variable) => Deno.env.get(variable)), keys);
   output.say(entries === undefined ? `Deleted ${path}` : `Deleted: ${entries} entries`);
+  if (held) {
+    output.warn("A chat that goes on still has its last hour: do it again when it has ended");
+  }
   output.event("cleared", { entries: entries ?? null });
 }
 
-/** @returns how many entries there were, if that could be read */
-async function clearStore(path: string, who: string | undefined): Promise<number | undefined> {
+/** What a history had that is deleted. */
+interface Cleared {
+  /** How many entries, if that could be read. */
+  entries?: number;
+  /** Whose; undefined for everybody's. */
+  keys?: Uint8Array[];
+}
+
+async function clearStore(path: string, who: string | undefined): Promise<Cleared> {
   try {
     using store = await open(path);
-    return store.clear(who === undefined ? undefined : keysOf(store, who));
+    if (who === undefined) return { entries: store.clear() };
+    const keys = keysOf(store, who);
+    return { entries: store.clear(keys), keys };
   } catch (error) {
     // What cannot be read can still be removed, but not under the hands of a chat.
     if (who !== undefined || isLocked(error as FileError)) throw error;
     await removeDatabase(path);
-    return undefined;
+    return {};
   }
 }
 

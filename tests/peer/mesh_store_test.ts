@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
+import { clearMesh } from "../../peer/clear_mesh.ts";
 import type { MeshMemory } from "../../peer/mesh_memory.ts";
 import { MeshStore } from "../../peer/mesh_store.ts";
 import { openMeshMemory } from "../../peer/open_mesh_memory.ts";
@@ -355,6 +356,41 @@ Deno.test("MeshStore takes the next file where another has the first, and says w
   const expected = ["mesh", ...[2, 3, 4, 5, 6, 7, 8].map((i) => `mesh-${i}`)];
   assertEquals(names, expected.map((name) => rig.folder.join("p2p", `${name}.db`)));
   await assertRejects(() => rig.open(), FileError, "8 programs have a file there each already");
+});
+
+Deno.test("clearMesh() deletes what is of somebody, or all, down to the bytes", async () => {
+  using rig = new Rig();
+  const folder = rig.folder.join("p2p");
+  assert(!await clearMesh(folder));
+  {
+    using store = await rig.open();
+    store.write({
+      lines: [
+        line(1, { text: "a secret of bob" }),
+        line(1, { author: KEY, channel: 1, to: BOB, text: "a secret for bob" }),
+        line(2, { author: KEY, text: "for all" }),
+        line(1, { author: CAROL, text: "a word of carol" }),
+      ],
+      members: [member(), member({ key: CAROL })],
+    });
+    assert(await clearMesh(folder));
+    assertEquals(store.restore().lines.length, 4);
+  }
+  assert(!await clearMesh(folder, [BOB]));
+  const { lines, members } = await rig.restored();
+  assertEquals(lines.map(({ text }) => text), ["for all", "a word of carol"]);
+  assertEquals(members.map(({ key }) => key), [CAROL]);
+  assert(!new TextDecoder().decode(Deno.readFileSync(rig.path)).includes("a secret"));
+  assert(!await clearMesh(folder));
+  assertEquals(Array.from(Deno.readDirSync(folder), ({ name }) => name), ["mesh.lock"]);
+});
+
+Deno.test("clearMesh() removes what cannot be read, but only where all is to go", async () => {
+  using rig = new Rig();
+  rig.folder.file("p2p/mesh.db", "garbage ".repeat(1_000));
+  await assertRejects(() => clearMesh(rig.folder.join("p2p"), [BOB]), FileError, "it is damaged");
+  await clearMesh(rig.folder.join("p2p"));
+  assertEquals((await rig.restored()).lines, []);
 });
 
 /** Memories, and what was said of them. */
