@@ -1,79 +1,428 @@
-/** The logs of a member: what it has of everybody's lines, and what it owes to its neighbours. */
-import type { ChatMessage } from "./chat.ts";
-import type { Line, LogPosition, StoredLine } from "./line.ts";
+import { equalBytes } from "./bytes.ts";
+import type { HaveMessage, LineMessage } from "./chat.ts";
+import { ProtocolError } from "./errors.ts";
+import { GAP_WAIT_MS, POSITION_LIFE_MS } from "./limits.ts";
+import { type Line, type LogPosition, signedBytes, type StoredLine } from "./line.ts";
+import type { LineLog, LogEntry } from "./line_log.ts";
+import { LineLogs, logKey, type LogLimits } from "./line_logs.ts";
+import { Neighbour, type NeighbourInfo } from "./neighbour.ts";
 
 /** Bounds, each as in limits.ts unless it is given. */
-export interface ReplicaLimits {
-  /** Lines that are kept. */
-  lines: number;
-  /** Bytes of lines that are kept. */
-  bytes: number;
-  /** Bytes of lines that are kept of one author. */
-  authorBytes: number;
-  /** Milliseconds that lines are kept. */
-  lifeMs: number;
+export interface ReplicaLimits extends LogLimits {
   /** Milliseconds that a gap is left open for others to fill. */
   gapWaitMs: number;
 }
 
 export interface ReplicaOptions {
   /** Our static key, 32 bytes. */
-  key: Uint8Array;
+  readonly key: Uint8Array;
   /** Our instance, 8 bytes. */
-  instance: Uint8Array;
+  readonly instance: Uint8Array;
   /** Our Ed25519 key, 32 bytes. */
-  signingKey: Uint8Array;
+  readonly signingKey: Uint8Array;
   /** Ed25519 with that key. */
   sign(bytes: Uint8Array): Uint8Array;
-  /** Whether a signature is that of `signingKey`. */
+  /** Whether a signature of these bytes is that of `signingKey`. */
   verify(bytes: Uint8Array, signature: Uint8Array, signingKey: Uint8Array): boolean;
   /** Milliseconds since 1970. */
   now(): number;
-  limits?: Partial<ReplicaLimits>;
+  readonly limits?: Partial<ReplicaLimits>;
 }
 
-/** Whom a session is with. */
-export interface NeighbourInfo {
-  key: Uint8Array;
-  instance: Uint8Array;
-  /** Milliseconds since 1970: what we took in from then on is meant for it. */
-  since: number;
-  /** Whether it was a member before this session: else it hears of those only that are present. */
-  returning: boolean;
-}
-
-/** What changed since it was last asked for: to be written before it is shown. */
+/** What changed since it was last asked for: to be written before it is shown or sent. */
 export interface ReplicaChanges {
   lines: StoredLine[];
+  /** How far we have got with the logs that changed; `direct` says here that it is our own. */
   positions: LogPosition[];
 }
 
-export declare class Replica {
-  constructor(options: ReplicaOptions);
-  /** What was kept on disk; before anything else. */
-  restore(lines: Iterable<StoredLine>, positions: Iterable<LogPosition>): void;
+/**
+ * The logs of a member (README.md, section 8): what it has of everybody's lines, and what it owes to
+ * those it has sessions with, its neighbours.
+ *
+ *                   say ─┐                     ┌─ next: HAVE, LINE ─► neighbour
+ *                        ├─► logs, positions ──┼─ next: HAVE, LINE ─► neighbour
+ *     heard, take ◄──────┘         │           └─ …
+ *     from a neighbour             └─ changes ─► disk
+ *
+ * The logs are the send queues: `next` looks up what a neighbour's position is short of. Whoever
+ * calls it may do so when its stream takes more, and leave it as long as it does not. After any
+ * other call, `next` of every neighbour may have something.
+ */
+export class Replica {
+  readonly #options: ReplicaOptions;
+  readonly #gapWaitMs: number;
+  readonly #logs: LineLogs;
+  /** Our own log to all. */
+  readonly #own: LineLog;
+  readonly #neighbours = new Map<string, Neighbour>();
+  /** The signing keys of those who told us theirs, by static key in hexadecimal. */
+  readonly #signingKeys = new Map<string, Uint8Array>();
+  #fresh: StoredLine[] = [];
+  readonly #moved = new Set<LineLog>();
+  #now = 0;
+
+  constructor(options: ReplicaOptions) {
+    const { key, instance, limits = {} } = options;
+    this.#options = options;
+    this.#gapWaitMs = limits.gapWaitMs ?? GAP_WAIT_MS;
+    this.#logs = new LineLogs(limits, (log) => this.#forget(log));
+    this.#own = this.#logs.ensure({ author: key, instance, channel: 0 }, this.#time());
+    this.#own.said = true;
+    this.#own.sessions = 1;
+    this.know(key, options.signingKey);
+  }
+
+  /** Lines kept, and the bytes that they take. */
+  get kept(): { lines: number; bytes: number } {
+    return this.#logs.kept;
+  }
+
+  /**
+   * What an earlier run has kept on the disk; to be called before anything else. What it said itself
+   * is handed on in its stead.
+   */
+  restore(lines: readonly StoredLine[], positions: readonly LogPosition[]): void {
+    const now = this.#time();
+    for (const line of lines.toSorted((a, b) => a.number - b.number)) {
+      const log = this.#restored(line);
+      if (line.number <= (log.newest?.line.number ?? 0)) continue;
+      this.#logs.append(log, { ...line, receivedAt: Math.min(line.receivedAt, now) });
+    }
+    for (const position of positions) {
+      const log = this.#restored(position);
+      log.position = Math.max(log.position ?? 0, position.number);
+      log.said ||= position.direct && equalBytes(log.author, this.#options.key);
+    }
+    this.#logs.expire(now);
+  }
+
   /** The signing key that a member told us in person (MEMBER), or that we kept of it. */
-  know(key: Uint8Array, signingKey: Uint8Array): void;
+  know(key: Uint8Array, signingKey: Uint8Array): void {
+    this.#signingKeys.set(key.toHex(), signingKey);
+  }
+
   /** Says a line to all, or to the key `to` alone. */
-  say(text: string, name: string, to?: Uint8Array): Line;
-  /** A session begins; `id` names it. What is due to it, its HAVE first, comes from `next`. */
-  join(id: string, who: NeighbourInfo): void;
+  say(text: string, name: string, to?: Uint8Array): Line {
+    const { key: author, instance } = this.#options;
+    const now = this.#time();
+    const log = to ? this.#logs.ensure({ author, instance, channel: 1, to }, now) : this.#own;
+    log.said = true;
+    const { channel } = log;
+    const number = (log.position ?? 0) + 1;
+    const said = { author, instance, channel, ...(to && { to }), number, time: now, name, text };
+    const line = { ...said, signature: this.#options.sign(signedBytes(said)) };
+    this.#keep(log, { ...line, receivedAt: now }, true);
+    return line;
+  }
+
+  /**
+   * A session with a member begins; `id` names it from then on. What is due to the member, our HAVE
+   * first, comes from `next`.
+   */
+  join(id: string, info: NeighbourInfo): void {
+    this.leave(id);
+    const neighbour = new Neighbour(info, this.#own.numberBefore(info.since));
+    this.#neighbours.set(id, neighbour);
+    this.#meet(neighbour, 1);
+  }
+
   /** The session is over. */
-  leave(id: string): void;
-  /** The session has lost its connection: nothing is sent, others hand on its lines. */
-  away(id: string): void;
-  /** It has a connection again. */
-  back(id: string): void;
-  /** Its HAVE came. */
-  heard(id: string, have: ChatMessage & { type: "have" }): void;
-  /** A LINE came. Gives it, if it is new. */
-  take(id: string, line: Line, previous: number): Line | undefined;
-  /** The next message to send on this session, if any is due: HAVE or LINE. */
-  next(id: string): (ChatMessage & { type: "have" | "line" }) | undefined;
-  /** The lines that `next` still has for this session. */
-  pending(id: string): { lines: number; bytes: number };
+  leave(id: string): void {
+    const neighbour = this.#neighbours.get(id);
+    if (!neighbour) return;
+    this.away(id);
+    this.#neighbours.delete(id);
+  }
+
+  /**
+   * The session has lost its connection: others are asked to hand on the member's lines, and nothing
+   * comes from `next` until it is back.
+   */
+  away(id: string): void {
+    const neighbour = this.#neighbours.get(id);
+    if (!neighbour?.here) return;
+    neighbour.here = false;
+    this.#meet(neighbour, -1);
+  }
+
+  /** The session has a connection again. */
+  back(id: string): void {
+    const neighbour = this.#neighbours.get(id);
+    if (!neighbour || neighbour.here) return;
+    neighbour.here = true;
+    this.#meet(neighbour, 1);
+  }
+
+  /** A neighbour's HAVE came. */
+  heard(id: string, have: HaveMessage): void {
+    const neighbour = this.#neighbours.get(id);
+    if (!neighbour) return;
+    if (have.whole) neighbour.forgetTracks();
+    for (const position of have.logs) {
+      const key = logKey({ ...position, to: neighbour.key });
+      const log = this.#logs.get(key);
+      neighbour.told(key, log, position);
+      if (log && key === neighbour.logKey) this.#begin(log, position);
+      if (log && !have.whole) this.#offer(neighbour, log);
+    }
+    if (!have.whole) return;
+    neighbour.greets = true;
+    for (const log of this.#logs.values()) this.#offer(neighbour, log);
+  }
+
+  /**
+   * A neighbour's LINE came.
+   * @returns the line, if it is new
+   * @throws {ProtocolError} if it is one that this neighbour cannot have
+   */
+  take(id: string, line: Line, previous: number): Line | undefined {
+    const neighbour = this.#neighbours.get(id);
+    if (!neighbour) return undefined;
+    this.#checkSource(neighbour, line);
+    const addressed = line.channel === 1 ? { ...line, to: this.#options.key } : line;
+    const key = logKey(addressed);
+    const inPerson = neighbour.isAuthorOf(key);
+    if (!inPerson && !this.#believes(neighbour, line)) return undefined;
+    const log = this.#logs.get(key);
+    if (!this.#fits(neighbour, { key, log, line, previous, inPerson })) return undefined;
+    if (!inPerson && !this.#isGenuine(addressed)) {
+      neighbour.distrust(line.author);
+      return undefined;
+    }
+    const now = this.#time();
+    const into = log ?? this.#logs.ensure(addressed, now, key);
+    this.#has(neighbour, into, line.number);
+    this.#keep(into, { ...addressed, receivedAt: now }, inPerson ? undefined : true);
+    return addressed;
+  }
+
+  /**
+   * The next message to send on this session, if one is due. It counts as sent: what gets lost is
+   * found out by the next session's HAVE.
+   */
+  next(id: string): HaveMessage | LineMessage | undefined {
+    const neighbour = this.#neighbours.get(id);
+    if (!neighbour?.here) return undefined;
+    if (!neighbour.greeted) return this.#greeting(neighbour);
+    const due = neighbour.takeDue();
+    if (due) return this.#have(false, due);
+    if (!neighbour.greets) return undefined;
+    for (const log of neighbour.ready) {
+      neighbour.ready.delete(log);
+      const message = this.#nextOf(neighbour, log);
+      if (message) return message;
+    }
+    return undefined;
+  }
+
+  /** The lines, and the bytes of them, that `next` has for this session. */
+  pending(id: string): { lines: number; bytes: number } {
+    const neighbour = this.#neighbours.get(id);
+    const sum = { lines: 0, bytes: 0 };
+    for (const log of neighbour?.ready ?? []) {
+      const { position } = neighbour!.track(log, log === this.#own);
+      const { lines, bytes } = log.countAfter(position, neighbour!.since);
+      sum.lines += lines;
+      sum.bytes += bytes;
+    }
+    return sum;
+  }
+
   /** What changed since the last call. */
-  changes(): ReplicaChanges;
-  /** To be called every few seconds: drops what is too old; `next` of anybody may have more then. */
-  expire(): void;
+  changes(): ReplicaChanges {
+    const lines = this.#fresh;
+    const positions = [...this.#moved].filter((log) => log.channel === 0 || !log.said)
+      .map((log) => ({ ...log.told, direct: log.said }));
+    this.#fresh = [];
+    this.#moved.clear();
+    return { lines, positions };
+  }
+
+  /** Drops what is too old, and gives up waiting for gaps to be filled; every few seconds. */
+  expire(): void {
+    const now = this.#time();
+    this.#logs.expire(now);
+    for (const neighbour of this.#neighbours.values()) {
+      for (const log of neighbour.held) this.#offer(neighbour, log);
+    }
+  }
+
+  #time(): number {
+    this.#now = Math.max(this.#now, this.#options.now());
+    return this.#now;
+  }
+
+  #restored(id: StoredLine | LogPosition): LineLog {
+    const { key } = this.#options;
+    const to = id.channel === 1 ? ("to" in id && id.to) || key : undefined;
+    const log = this.#logs.ensure({ ...id, ...(to && { to }) }, this.#time());
+    log.said ||= to !== undefined && !equalBytes(to, key);
+    return log;
+  }
+
+  /** Appends a new line and makes it due to whom it is meant for. */
+  #keep(log: LineLog, line: StoredLine, genuine?: boolean): void {
+    this.#logs.append(log, line, genuine);
+    this.#fresh.push(line);
+    this.#moved.add(log);
+    for (const neighbour of this.#neighbours.values()) this.#offer(neighbour, log);
+  }
+
+  /** A session begins (1) or ends (-1): others hear whether we have one with this author. */
+  #meet({ key, instance, logKey }: Neighbour, change: 1 | -1): void {
+    const now = this.#time();
+    const log = this.#logs.ensure({ author: key, instance, channel: 0 }, now, logKey);
+    const before = log.sessions > 0;
+    log.sessions += change;
+    log.touchedAt = now;
+    if (before === log.sessions > 0) return;
+    for (const neighbour of this.#neighbours.values()) {
+      if (!neighbour.isAuthorOf(log.id)) neighbour.tell(log.id, log);
+    }
+  }
+
+  /** An author tells where its log begins for us. */
+  #begin(log: LineLog, { number }: LogPosition): void {
+    if (log.position !== undefined) return;
+    log.position = number;
+    this.#moved.add(log);
+  }
+
+  /** Lets a log take its turn with a neighbour, if it may have something for it. */
+  #offer(neighbour: Neighbour, log: LineLog): void {
+    const { newest } = log;
+    if (!newest || !neighbour.greets || newest.receivedAt < neighbour.since) return;
+    if (!this.#isDue(neighbour, log)) return;
+    const { position } = neighbour.track(log, log === this.#own);
+    if (newest.line.number > position) neighbour.ready.add(log);
+  }
+
+  /** Whether it is for us to bring the lines of a log to a neighbour. */
+  #isDue(neighbour: Neighbour, log: LineLog): boolean {
+    if (log === this.#own) return true;
+    if (neighbour.isAuthorOf(log.id)) return false;
+    if (log.channel === 1) return log.said && equalBytes(log.to!, neighbour.key);
+    return !neighbour.track(log, false).direct;
+  }
+
+  #greeting(neighbour: Neighbour): HaveMessage {
+    neighbour.greeted = true;
+    const logs = new Map<string, LineLog>();
+    for (const log of this.#logs.values()) {
+      if (this.#concerns(neighbour, log)) logs.set(log.id, log);
+    }
+    const have = this.#have(true, logs);
+    const own = { ...this.#own.told, number: neighbour.start };
+    return { ...have, logs: [own, ...have.logs] };
+  }
+
+  /** Whether a neighbour that we greet is to hear how far we have got with a log. */
+  #concerns(neighbour: Neighbour, log: LineLog): boolean {
+    if (log === this.#own) return false;
+    if (log.channel === 1) return !log.said && equalBytes(log.author, neighbour.key);
+    return neighbour.returning || this.#isPresent(log.owner.id);
+  }
+
+  /** Whether somebody with this key, in hexadecimal, is a neighbour, or it is our own. */
+  #isPresent(author: string): boolean {
+    if (author === this.#own.owner.id) return true;
+    return [...this.#neighbours.values()].some(({ keyHex }) => keyHex === author);
+  }
+
+  #have(whole: boolean, logs: Map<string, LogPosition | Omit<LogPosition, "direct" | "number">>) {
+    const positions = [...logs].map(([key, { author, instance, channel }]) =>
+      this.#logs.get(key)?.told ?? { author, instance, channel, direct: false, number: 0 }
+    );
+    return { type: "have" as const, whole, logs: positions };
+  }
+
+  /** @throws {ProtocolError} if nobody but a liar sends this line */
+  #checkSource(neighbour: Neighbour, line: Line): void {
+    const { key, instance } = this.#options;
+    if (line.channel === 1 && !equalBytes(line.author, neighbour.key)) {
+      throw new ProtocolError("Line not accepted: a private line of somebody else");
+    }
+    const ours = equalBytes(line.author, key) && equalBytes(line.instance, instance);
+    if (ours && (line.channel === 1 || line.number > (this.#own.position ?? 0))) {
+      throw new ProtocolError("Line not accepted: we never said it");
+    }
+  }
+
+  /** Whether somebody else's line may be looked at: we can tell whether it is genuine. */
+  #believes(neighbour: Neighbour, { author }: Line): boolean {
+    return this.#signingKeys.has(author.toHex()) && neighbour.trusts(author);
+  }
+
+  /** Whether a line is the next of its log; if others come before it, its sender hears of it. */
+  #fits(
+    neighbour: Neighbour,
+    { key, log, line, previous, inPerson }: {
+      key: string;
+      log: LineLog | undefined;
+      line: Line;
+      previous: number;
+      inPerson: boolean;
+    },
+  ): boolean {
+    const { number } = line;
+    const position = log?.position ?? 0;
+    if (previous > position) {
+      const { author, instance, channel } = line;
+      neighbour.ask(key, { author, instance, channel });
+      return false;
+    }
+    neighbour.fits(key);
+    if (log) this.#has(neighbour, log, number);
+    if (number <= position || inPerson) return number > position;
+    // With the author at hand, only the author may leave out any of its lines.
+    if (log && log.sessions > 0) return number === position + 1;
+    // A log that nobody remembers: what is older than any position was seen and forgotten.
+    return log !== undefined || line.time >= this.#time() - POSITION_LIFE_MS;
+  }
+
+  /** A neighbour that sends us a line need not get it from us. */
+  #has(neighbour: Neighbour, log: LineLog, number: number): void {
+    const track = neighbour.track(log, false);
+    track.position = Math.max(track.position, number);
+  }
+
+  #isGenuine(line: Line): boolean {
+    const signingKey = this.#signingKeys.get(line.author.toHex());
+    if (!signingKey) return false;
+    return this.#options.verify(signedBytes(line), line.signature, signingKey);
+  }
+
+  #nextOf(neighbour: Neighbour, log: LineLog): LineMessage | undefined {
+    if (!this.#isDue(neighbour, log)) return undefined;
+    const track = neighbour.track(log, log === this.#own);
+    const entry = this.#handable(log, track.position, neighbour.since);
+    if (!entry) return undefined;
+    const previous = track.position;
+    const { line } = entry;
+    if (!log.said && line.number !== previous + 1) {
+      track.gapSince ??= this.#time();
+      neighbour.held.add(log);
+      if (this.#time() - track.gapSince < this.#gapWaitMs) return undefined;
+    }
+    neighbour.held.delete(log);
+    delete track.gapSince;
+    track.position = line.number;
+    if (log.newest!.line.number > line.number) neighbour.ready.add(log);
+    return { type: "line", line, previous };
+  }
+
+  /** The next line above a number whose signature others will find good. */
+  #handable(log: LineLog, number: number, since: number): LogEntry | undefined {
+    let entry = log.after(number, since);
+    while (entry && !(entry.genuine ??= this.#isGenuine(entry.line))) {
+      entry = log.after(entry.line.number, since);
+    }
+    return entry;
+  }
+
+  #forget(log: LineLog): void {
+    this.#moved.delete(log);
+    for (const neighbour of this.#neighbours.values()) neighbour.forget(log);
+  }
 }

@@ -1,0 +1,154 @@
+import type { Line, LogId, LogPosition, StoredLine } from "./line.ts";
+
+/** A line that is kept. */
+export interface LogEntry {
+  readonly line: Line;
+  /** Milliseconds since 1970, never less than that of the entry before. */
+  readonly receivedAt: number;
+  readonly bytes: number;
+  /** Bytes of all entries that the log ever had, this one included. */
+  readonly through: number;
+  /** Whether the signature is good; undefined while nobody has looked. */
+  genuine: boolean | undefined;
+}
+
+/** What an author's logs hold together: the limits go by author. */
+export interface Author {
+  /** Its static key in hexadecimal. */
+  readonly id: string;
+  readonly logs: Set<LineLog>;
+  lines: number;
+  bytes: number;
+}
+
+/** Bytes that an entry takes beside name and text. */
+const ENTRY_BYTES = 256;
+/** Entries at the front that are left empty before the array is cut. */
+const SLACK = 256;
+
+/**
+ * The lines of one author, instance and channel that are kept, in the order of their numbers, and
+ * how far we have got with them: the lines may be gone, the position stays.
+ */
+export class LineLog implements LogId {
+  readonly id: string;
+  readonly owner: Author;
+  readonly author: Uint8Array;
+  readonly instance: Uint8Array;
+  readonly channel: LogId["channel"];
+  /** Whom a log of channel 1 is to. */
+  readonly to: Uint8Array | undefined;
+  /** Whether all that it was ever meant to hold came from us, in this run or one before. */
+  said = false;
+  /** The last line taken; undefined before we know where the log begins for us. */
+  position: number | undefined;
+  /** Sessions with the author's instance that have a connection. */
+  sessions = 0;
+  /** When something last happened in it, milliseconds since 1970. */
+  touchedAt: number;
+  #entries: LogEntry[] = [];
+  #first = 0;
+
+  constructor(id: string, owner: Author, log: LogId & { to?: Uint8Array }, now: number) {
+    this.id = id;
+    this.owner = owner;
+    this.author = log.author;
+    this.instance = log.instance;
+    this.channel = log.channel;
+    this.to = log.to;
+    this.touchedAt = now;
+  }
+
+  /** Lines kept. */
+  get size(): number {
+    return this.#entries.length - this.#first;
+  }
+
+  get oldest(): LogEntry | undefined {
+    return this.#entries[this.#first];
+  }
+
+  get newest(): LogEntry | undefined {
+    return this.size > 0 ? this.#entries[this.#entries.length - 1] : undefined;
+  }
+
+  /** As HAVE names it. */
+  get told(): LogPosition {
+    const { author, instance, channel } = this;
+    return { author, instance, channel, direct: this.sessions > 0, number: this.position ?? 0 };
+  }
+
+  /**
+   * Appends a line whose number is greater than all before it.
+   * @returns the bytes that it takes
+   */
+  append({ receivedAt, ...line }: StoredLine, textBytes: number, genuine?: boolean): number {
+    const before = this.newest;
+    const bytes = ENTRY_BYTES + textBytes;
+    this.#entries.push({
+      line: { ...line, author: this.author, instance: this.instance },
+      receivedAt: Math.max(receivedAt, before?.receivedAt ?? 0),
+      bytes,
+      through: (before?.through ?? 0) + bytes,
+      genuine,
+    });
+    this.position = line.number;
+    this.touchedAt = receivedAt;
+    return bytes;
+  }
+
+  /** Drops the oldest line, which there must be. */
+  shift(): LogEntry {
+    const entry = this.#entries[this.#first]!;
+    this.#entries[this.#first++] = undefined as never;
+    if (this.#first === this.#entries.length || this.#first >= SLACK) {
+      this.#entries.splice(0, this.#first);
+      this.#first = 0;
+    }
+    return entry;
+  }
+
+  /** The first line above `number` that came no earlier than `since`. */
+  after(number: number, since: number): LogEntry | undefined {
+    return this.#entries[this.#indexAfter(number, since)];
+  }
+
+  /** The lines above `number` that came no earlier than `since`. */
+  countAfter(number: number, since: number): { lines: number; bytes: number } {
+    const index = this.#indexAfter(number, since);
+    const entry = this.#entries[index];
+    if (!entry) return { lines: 0, bytes: 0 };
+    const bytes = this.newest!.through - entry.through + entry.bytes;
+    return { lines: this.#entries.length - index, bytes };
+  }
+
+  /** The last number before the lines that came at `since` or later. */
+  numberBefore(since: number): number {
+    const first = this.after(0, since);
+    return first ? first.line.number - 1 : this.position ?? 0;
+  }
+
+  #indexAfter(number: number, since: number): number {
+    const index = this.#indexAbove(number);
+    const entry = this.#entries[index];
+    if (!entry || entry.receivedAt >= since) return index;
+    return this.#search(index, (each) => each.receivedAt >= since);
+  }
+
+  #indexAbove(number: number): number {
+    const guess = this.#first + number + 1 - (this.oldest?.line.number ?? 0);
+    if (this.#entries[guess]?.line.number === number + 1) return guess;
+    return this.#search(this.#first, (each) => each.line.number > number);
+  }
+
+  /** The first index from `low` on at which `holds`, which then holds for all that follow. */
+  #search(low: number, holds: (entry: LogEntry) => boolean): number {
+    let high = this.#entries.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (holds(this.#entries[middle]!)) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+}

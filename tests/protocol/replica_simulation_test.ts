@@ -1,0 +1,186 @@
+import { assert, assertEquals } from "@std/assert";
+import { ChatMesh, type Member, type Said } from "../fakes/chat_mesh.ts";
+import { mulberry32 } from "../heavy/mulberry32.ts";
+
+/** Nothing is given up as lost while a schedule runs. */
+const PATIENT = { gapWaitMs: Infinity };
+
+interface Schedule {
+  /** Whether everybody meets everybody again in the end; else only along some links. */
+  full: boolean;
+  events: number;
+}
+
+/** Everybody has met everybody, and nothing was said yet. */
+function gathered(mesh: ChatMesh, count: number): void {
+  const twin = mesh.random() < 0.3;
+  for (let i = 0; i < count; i++) mesh.add(twin && i === count - 1 ? 1 : undefined);
+  linkAll(mesh);
+  mesh.drain();
+}
+
+function linkAll(mesh: ChatMesh): void {
+  for (const [i, a] of mesh.members.entries()) {
+    for (const b of mesh.members.slice(i + 1)) {
+      if (!mesh.linked(a, b)) mesh.link(a, b);
+    }
+  }
+}
+
+/** Links along a random tree, so that there is a way between all. */
+function linkTree(mesh: ChatMesh): void {
+  for (const link of [...mesh.links]) mesh.cut(link.ends[0]);
+  const order = mesh.members.toSorted(() => mesh.random() - 0.5);
+  for (const [i, member] of order.entries()) {
+    if (i > 0) mesh.link(member, order[mesh.below(i)]!);
+  }
+}
+
+/** One thing that happens. */
+function step(mesh: ChatMesh, { full }: Schedule): void {
+  const dice = mesh.random();
+  const pipes = mesh.links.flatMap((link) => link.stalled ? [] : link.ends)
+    .filter((end) => end.pipe.length > 0);
+  mesh.now += 1 + mesh.below(20);
+  if (dice < 0.6 && pipes.length > 0) mesh.deliver(mesh.pick(pipes)!);
+  else if (dice < 0.78) speak(mesh);
+  else if (dice < 0.86) connect(mesh);
+  else if (dice < 0.92) disconnect(mesh);
+  else if (dice < 0.95) stall(mesh);
+  else if (dice < 0.98) restart(mesh, full);
+  else if (full && mesh.members.length < 12) mesh.add();
+  else mesh.room = 1 + mesh.below(8);
+}
+
+function speak(mesh: ChatMesh): void {
+  const speaker = mesh.pick(mesh.running);
+  const to = mesh.random() < 0.2 ? mesh.pick(mesh.members) : undefined;
+  for (let left = mesh.below(4); left >= 0; left--) {
+    const known = to?.number !== speaker?.number && speaker?.disk.members.has(to?.number ?? 0);
+    speaker?.say(`line ${mesh.lines.length}`, known ? to : undefined);
+  }
+}
+
+/** Sometimes two that are linked have a second session for a while. */
+function connect(mesh: ChatMesh): void {
+  const [a, b] = [mesh.pick(mesh.running), mesh.pick(mesh.running)];
+  if (!a || !b || a === b) return;
+  if (!mesh.linked(a, b) || mesh.random() < 0.3) mesh.link(a, b);
+}
+
+function disconnect(mesh: ChatMesh): void {
+  const link = mesh.pick(mesh.links);
+  if (link && mesh.random() < 0.8) return mesh.cut(link.ends[0]);
+  // A partition: whoever is in one half loses all who are in the other.
+  const half = new Set(mesh.members.filter(() => mesh.random() < 0.5));
+  for (const each of [...mesh.links]) {
+    const [a, b] = each.ends;
+    if (half.has(a.owner) !== half.has(b.owner)) mesh.cut(a);
+  }
+}
+
+function stall(mesh: ChatMesh): void {
+  const link = mesh.pick(mesh.links);
+  if (!link) return;
+  if (link.stalled) mesh.resume(link);
+  else mesh.stall(link, [mesh.random() < 0.7, mesh.random() < 0.7]);
+}
+
+function restart(mesh: ChatMesh, full: boolean): void {
+  const member = mesh.pick(mesh.members)!;
+  if (member.replica) member.kill();
+  if (mesh.random() < 0.25) member.forget(!full);
+  if (mesh.random() < 0.6) member.start();
+}
+
+/** All run, all links are there, everything is delivered. */
+function heal(mesh: ChatMesh, full: boolean): void {
+  for (const member of mesh.members) if (!member.replica) member.start();
+  for (const link of mesh.links) if (link.stalled) mesh.resume(link);
+  if (full) linkAll(mesh);
+  else linkTree(mesh);
+  mesh.drain();
+  for (const member of mesh.members) {
+    for (const id of member.ends.keys()) {
+      assertEquals(member.replica!.next(id), undefined);
+    }
+  }
+}
+
+/** Whether the author, and all that heard it, can still have the line. */
+function isKept(said: Said): boolean {
+  return said.by.forgotAt <= said.at && said.by.takenAt.has(said.id);
+}
+
+/** Whether the receiver must have the line. */
+function isOwed(said: Said, to: Member, first: number): boolean {
+  const { by, line, at } = said;
+  if (to.forgotAt > at) return false;
+  if (line.to) return line.to[0] === to.number && isKept(said) && said.audience.has(to.number);
+  const old = (member: Member) => by.mesh.members.indexOf(member) < first;
+  const someHave = old(by) && by.forgotAt === 0 || old(by) && by.forgotAt > at;
+  if (someHave && old(to)) {
+    return by.mesh.members.some((each) =>
+      old(each) && each.forgotAt <= at && each.shownSet.has(said.id)
+    );
+  }
+  return isKept(said) && said.audience.has(to.number) && to.createdAt <= at;
+}
+
+/** Of each log, the numbers that were shown ascend. */
+function assertOrder(member: Member): void {
+  const last = new Map<string, number>();
+  for (const id of member.shown) {
+    const [log, number] = id.split("#") as [string, string];
+    assert(Number(number) > (last.get(log) ?? 0), `${member.name} shows ${id} out of order`);
+    last.set(log, Number(number));
+  }
+}
+
+/** A newcomer has nothing that all had before it came; nobody has what is for another's eyes. */
+function assertDiscretion(member: Member, lines: readonly Said[]): void {
+  for (const { id, line, by } of lines) {
+    if (!line.to || by === member || !member.shownSet.has(id)) continue;
+    const own = by.number === member.number;
+    assert(own || line.to[0] === member.number, `${member.name} shows ${id}`);
+  }
+}
+
+function run(seed: number, schedule: Schedule): ChatMesh {
+  const mesh = new ChatMesh(mulberry32(seed), PATIENT);
+  const count = 3 + mesh.below(5);
+  gathered(mesh, count);
+  for (let i = 0; i < schedule.events; i++) step(mesh, schedule);
+  heal(mesh, schedule.full);
+  for (const member of mesh.members) {
+    assertOrder(member);
+    assertDiscretion(member, mesh.lines);
+    for (const said of mesh.lines) {
+      if (said.line.to && !schedule.full && !mesh.linked(said.by, member)) continue;
+      const has = member.shownSet.has(said.id);
+      assert(has || !isOwed(said, member, count), `${member.name} has no ${said.id}`);
+    }
+  }
+  return mesh;
+}
+
+/** Many schedules; more of them where SCHEDULES says how many. */
+function simulate(schedule: Schedule): void {
+  const count = Number(Deno.env.get("SCHEDULES") ?? 40);
+  const first = Number(Deno.env.get("FIRST_SEED") ?? 1);
+  for (let seed = first; seed < first + count; seed++) {
+    try {
+      run(seed, schedule);
+    } catch (cause) {
+      throw new Error(`FIRST_SEED=${seed} SCHEDULES=1 repeats it`, { cause });
+    }
+  }
+}
+
+Deno.test("a mesh that breaks and heals: everybody has everything once, in order", () => {
+  simulate({ full: true, events: 400 });
+});
+
+Deno.test("a mesh that heals to a tree: lines are handed on to the last leaf", () => {
+  simulate({ full: false, events: 400 });
+});
