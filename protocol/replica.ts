@@ -32,7 +32,7 @@ export interface ReplicaOptions {
 /** What changed since it was last asked for: to be written before it is shown or sent. */
 export interface ReplicaChanges {
   lines: StoredLine[];
-  /** How far we have got with the logs that changed; `direct` says here that it is our own. */
+  /** How far we have got with the logs that changed; what `direct` says is of no use later. */
   positions: LogPosition[];
 }
 
@@ -87,12 +87,14 @@ export class Replica {
     for (const line of lines.toSorted((a, b) => a.number - b.number)) {
       const log = this.#restored(line);
       if (line.number <= (log.newest?.line.number ?? 0)) continue;
+      // Other programs may have our key, too: what this one said was taken in when it was said.
+      const said = log.said || log.size === 0 && equalBytes(line.author, this.#options.key);
+      log.said = said && line.receivedAt === line.time && !this.#isToUs(log);
       this.#logs.append(log, { ...line, receivedAt: Math.min(line.receivedAt, now) });
     }
     for (const position of positions) {
       const log = this.#restored(position);
       log.position = Math.max(log.position ?? 0, position.number);
-      log.said ||= position.direct && equalBytes(log.author, this.#options.key);
     }
     this.#logs.expire(now);
   }
@@ -233,7 +235,7 @@ export class Replica {
   changes(): ReplicaChanges {
     const lines = this.#fresh;
     const positions = [...this.#moved].filter((log) => log.channel === 0 || !log.said)
-      .map((log) => ({ ...log.told, direct: log.said }));
+      .map((log) => log.told);
     this.#fresh = [];
     this.#moved.clear();
     return { lines, positions };
@@ -256,9 +258,11 @@ export class Replica {
   #restored(id: StoredLine | LogPosition): LineLog {
     const { key } = this.#options;
     const to = id.channel === 1 ? ("to" in id && id.to) || key : undefined;
-    const log = this.#logs.ensure({ ...id, ...(to && { to }) }, this.#time());
-    log.said ||= to !== undefined && !equalBytes(to, key);
-    return log;
+    return this.#logs.ensure({ ...id, ...(to && { to }) }, this.#time());
+  }
+
+  #isToUs({ to }: LineLog): boolean {
+    return to !== undefined && equalBytes(to, this.#options.key);
   }
 
   /** Appends a new line and makes it due to whom it is meant for. */
