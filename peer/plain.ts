@@ -79,7 +79,7 @@ export class PlainRoom {
   #cancelDial = () => {};
   /** Whether nobody else is to come. */
   #finishing = false;
-  #listDue = false;
+  #cancelList: (() => void) | undefined;
 
   constructor(options: PlainRoomOptions) {
     this.#options = options;
@@ -131,7 +131,7 @@ export class PlainRoom {
     const peer = new PlainPeer(connection, origin, this.#clock);
     if (dialled) peer.addresses.add(formatAddress(dialled));
     this.#peers.add(peer);
-    const cancel = this.#awaitIntroduction(peer);
+    this.#awaitIntroduction(peer);
     let failure: P2pError | undefined;
     try {
       for await (const line of plainLines(connection, origin !== "accepted")) {
@@ -141,7 +141,6 @@ export class PlainRoom {
       if (!(error instanceof P2pError)) throw error;
       failure = error;
     } finally {
-      cancel();
       this.#remove(peer, failure);
     }
   }
@@ -190,6 +189,7 @@ export class PlainRoom {
   #admitNobody(): void {
     this.#finishing = true;
     this.#cancelDial();
+    this.#cancelList?.();
   }
 
   /** All connections, but for those that others have taken the place of. */
@@ -197,12 +197,11 @@ export class PlainRoom {
     return [...this.#peers].filter(({ retired }) => !retired);
   }
 
-  /** @returns calls the waiting off */
-  #awaitIntroduction(peer: PlainPeer): () => void {
+  #awaitIntroduction(peer: PlainPeer): void {
     const told = peer.origin === "told";
     if (this.#options.joins || told) this.#sayJoin(peer);
     else this.#introduce(peer);
-    return this.#clock.after(told ? HANDSHAKE_TIMEOUT_MS : INTRODUCTION_MS, () => {
+    peer.cancel = this.#clock.after(told ? HANDSHAKE_TIMEOUT_MS : INTRODUCTION_MS, () => {
       if (!told) this.#introduce(peer);
       else if (!peer.node) peer.writer.close();
     });
@@ -220,6 +219,7 @@ export class PlainRoom {
 
   #remove(peer: PlainPeer, error: P2pError | undefined): void {
     this.#peers.delete(peer);
+    peer.cancel();
     peer.writer.close();
     peer.introduce();
     if (peer.here && !peer.retired) {
@@ -333,7 +333,8 @@ export class PlainRoom {
     peer.retired = true;
     peer.introduce();
     peer.writer.end();
-    this.#clock.after(DRAIN_TIMEOUT_MS, () => peer.writer.close());
+    peer.cancel();
+    peer.cancel = this.#clock.after(DRAIN_TIMEOUT_MS, () => peer.writer.close());
   }
 
   #told(peer: PlainPeer, nodes: readonly PlainNode[]): void {
@@ -384,10 +385,8 @@ export class PlainRoom {
   }
 
   #listSoon(): void {
-    if (this.#listDue) return;
-    this.#listDue = true;
-    this.#clock.after(LIST_GAP_MS, () => {
-      this.#listDue = false;
+    this.#cancelList ??= this.#clock.after(LIST_GAP_MS, () => {
+      this.#cancelList = undefined;
       for (const peer of this.#active) if (peer.node) this.#tellList(peer);
     });
   }

@@ -37,6 +37,8 @@ export class PlainPeer {
   saidJoin = false;
   /** Whether it was told that it says what cannot be understood. */
   warned = false;
+  /** Calls off what is to happen to it later: one thing at a time. */
+  cancel = () => {};
   readonly #introduced = Promise.withResolvers<void>();
 
   constructor(

@@ -87,7 +87,7 @@ In the chat every typed line goes to all peers, except:
   /help              list these commands
   /quit              leave; Ctrl-D does the same
 Tab completes commands, names and paths.
-With --plain there is only /quit.
+With --plain there are only /l, /p and /quit.
 What is said and which files came and went is kept on this machine, readable by
 you alone: see p2p history --help. --no-history does without.
 `;
@@ -118,8 +118,9 @@ Usage: p2p listen [FLAGS]
                    where a straight way could be found
   --password-file FILE
                    file with the relay's password (default: P2P_RELAY_PASSWORD)
-  --plain          chat with anything that speaks lines of text, such as nc:
-                   NOT ENCRYPTED, no files
+  --plain          chat with anything that speaks lines of text, such as nc; with
+                   --uname or --peer in a mesh of programs that say JOIN and
+                   PEERS: NOT ENCRYPTED, no files
   --no-history     keep nothing of what is said (default: see p2p history)
   --json           print events on standard output, one JSON object a line
   --quiet          say nothing but chat, warnings and errors
@@ -168,7 +169,8 @@ announces on this network: p2p peers lists those who do.
                    free one)
   --host ADDR      listen on this address of the machine only (default: all)
   --no-listen      do not listen: the others are joined by dialling them only
-  --plain          speak plain lines of text, as nc does: NOT ENCRYPTED
+  --plain          speak plain lines of text, as nc does; with --uname or --port
+                   in a mesh of programs that say JOIN and PEERS: NOT ENCRYPTED
   --no-history     keep nothing of what is said (default: see p2p history)
   --json           print events on standard output, one JSON object a line
   --quiet          say nothing but chat, warnings and errors
