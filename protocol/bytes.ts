@@ -73,11 +73,11 @@ export class ByteReader {
    * @throws {ProtocolError} also above 2^53 - 1
    */
   u64(): number {
-    const value = this.bigU64();
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) {
+    const value = this.u32() * 2 ** 32 + this.u32();
+    if (!Number.isSafeInteger(value)) {
       throw new ProtocolError("Message not readable: number too large");
     }
-    return Number(value);
+    return value;
   }
 
   bigU64(): bigint {
@@ -100,7 +100,7 @@ export class ByteReader {
   }
 
   text(length: number): string {
-    return decodeText(this.bytes(length));
+    return length === 0 ? "" : decodeText(this.bytes(length));
   }
 
   #advance(length: number): number {

@@ -198,7 +198,7 @@ export const SYNC_LANES = 32;
  */
 export const SYNC_TOGETHER_FILES = 64;
 /** Files, and bytes of them, that are synchronised together at most. */
-export const SYNC_BATCH_FILES = 4_096;
+export const SYNC_BATCH_FILES = 16_384;
 export const SYNC_BATCH_BYTES = 64 * 1_048_576;
 /** Milliseconds after which the next file ends a batch. */
 export const SYNC_BATCH_MS = 3_000;

@@ -6,6 +6,7 @@
  */
 import { accessSync, constants, lutimesSync, statfsSync } from "node:fs";
 import { FileError } from "../protocol/errors.ts";
+import { PART_SUFFIX } from "./name.ts";
 
 /** What stands at a path, links not followed. */
 export type PathKind = "none" | "file" | "directory" | "link" | "other";
@@ -102,6 +103,30 @@ export function kindAt(path: string): PathKind {
   return info.isFile ? "file" : "other";
 }
 
+const OWNER_READS = 0o400;
+let knownUser: number | null | undefined;
+
+/**
+ * Finds out early whether a file can be read: by opening it, unless it is the user's own and its
+ * mode says so, as with nearly all that is sent.
+ * @throws what the system says if not
+ */
+export function checkReadable(path: string, { uid, mode }: Deno.FileInfo): void {
+  if (uid === null || uid !== currentUser() || !((mode ?? 0) & OWNER_READS)) {
+    Deno.openSync(path).close();
+  }
+}
+
+function currentUser(): number | null {
+  if (knownUser !== undefined) return knownUser;
+  try {
+    knownUser = Deno.uid();
+  } catch {
+    knownUser = null;
+  }
+  return knownUser;
+}
+
 /**
  * The folder's path without links.
  * @throws {FileError} if it is missing, not a folder, or cannot be written
@@ -110,9 +135,21 @@ export function writableFolder(folder: string): string {
   return onDisk("Cannot write into", folder, () => {
     const path = Deno.realPathSync(folder);
     if (!Deno.statSync(path).isDirectory) throw new Deno.errors.NotADirectory(folder);
-    accessSync(path, constants.W_OK | constants.X_OK);
+    if (!isSurelyWritable(path)) {
+      Deno.removeSync(Deno.makeTempFileSync({ dir: path, prefix: ".p2p-", suffix: PART_SUFFIX }));
+    }
     return path;
   });
+}
+
+/** What Deno knows of it: the mode for owner and others, but neither groups nor access lists. */
+function isSurelyWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -16,6 +16,9 @@ const FORBIDDEN = new Map([
   ...Array.from('<>"|?*', (sign) => [sign, `has the sign ${sign}`] as const),
 ]);
 const CONTROL = /\p{Cc}/u;
+/** Most names: what has none but these needs no look at its signs. Ten thousand names are common. */
+const PLAIN = /^[\w .-]*$/;
+const ASCII = /^[\x00-\x7f]*$/;
 const RESERVED = /^(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])$/i;
 
 /** What is wrong with an entry. */
@@ -29,17 +32,28 @@ export interface NameProblem {
 export function partProblem(part: string): string | undefined {
   if (part === "") return "has an empty part";
   if (part === "." || part === "..") return `has the part ${part}`;
-  if (!part.isWellFormed()) return "is not Unicode";
-  if (CONTROL.test(part)) return "has a control character";
-  for (const [sign, problem] of FORBIDDEN) if (part.includes(sign)) return problem;
+  const problem = PLAIN.test(part) ? undefined : signProblem(part);
+  if (problem) return problem;
   if (part.endsWith(".") || part.endsWith(" ")) return "ends in a dot or space";
   if (RESERVED.test(part.split(".", 1)[0]!.trimEnd())) return "is reserved on Windows";
   const folded = foldPath(part);
   if (folded.endsWith(PART_SUFFIX) || folded.endsWith(STATE_SUFFIX)) {
     return "has the ending of an unfinished transfer";
   }
-  if (encodeText(part).length > MAX_PART_BYTES) return "has a part that is too long";
+  if (isLonger(part, MAX_PART_BYTES)) return "has a part that is too long";
   return undefined;
+}
+
+function signProblem(part: string): string | undefined {
+  if (!part.isWellFormed()) return "is not Unicode";
+  if (CONTROL.test(part)) return "has a control character";
+  for (const [sign, problem] of FORBIDDEN) if (part.includes(sign)) return problem;
+  return undefined;
+}
+
+/** Whether a text takes more bytes in UTF-8, where each of its units takes three at most. */
+function isLonger(text: string, bytes: number): boolean {
+  return text.length * 3 > bytes && encodeText(text).length > bytes;
 }
 
 /** What is wrong with a path taken by itself, or undefined. */
@@ -50,7 +64,7 @@ export function pathProblem(path: string): string | undefined {
 function shapeProblem(path: string): string | undefined {
   if (path.startsWith("/")) return "is absolute";
   if (path.split("/").length > MAX_PATH_PARTS) return "has too many parts";
-  if (encodeText(path).length > MAX_PATH_BYTES) return "is too long";
+  if (isLonger(path, MAX_PATH_BYTES)) return "is too long";
   return undefined;
 }
 
@@ -82,6 +96,7 @@ export function targetProblem(path: string, target: string): string | undefined 
 
 /** A form that is equal for paths that some system takes for the same. */
 export function foldPath(path: string): string {
+  if (ASCII.test(path)) return path.toLowerCase();
   return path.normalize("NFC").toUpperCase().toLowerCase().normalize("NFC");
 }
 

@@ -5,19 +5,25 @@ import { onDisk, onDiskAsync } from "./files.ts";
 import { Promptness } from "./promptness.ts";
 import { mtimeOf } from "./walk.ts";
 
+/** Files from this size on are not read in vain. */
+const CHECK_FIRST_BYTES = 65_536;
+
 export class SourceFile implements Disposable {
   readonly #file: Deno.FsFile;
   readonly #path: string;
   readonly #entry: Entry;
   readonly #promptness = new Promptness();
 
-  /** @throws {FileError} if the file cannot be opened or is not the one that was offered */
+  /**
+   * A small file is only compared with what was offered behind its last byte (`checkUnchanged`).
+   * @throws {FileError} if the file cannot be opened, or is large and not the one that was offered
+   */
   constructor(path: string, entry: Entry, offset = 0) {
     this.#path = path;
     this.#entry = entry;
     this.#file = onDisk("Cannot read", path, () => Deno.openSync(path));
     try {
-      this.checkUnchanged();
+      if (entry.size! >= CHECK_FIRST_BYTES) this.checkUnchanged();
       if (offset > 0) this.seek(offset);
     } catch (error) {
       this.#file.close();

@@ -1,6 +1,7 @@
 /** A top-level directory, with all that is in it, on its way into the target folder. */
 import { dirname, join } from "node:path";
 import { type Entry, EntryKind } from "../protocol/offer.ts";
+import { breathe, ENTRIES_IN_ONE_GO } from "./breathe.ts";
 import { entryAction, type ItemPlan, otherName } from "./conflict.ts";
 import {
   fileMask,
@@ -102,8 +103,8 @@ export class TreeItem implements Item {
   }
 
   async commit(onNamed: (path: string) => void): Promise<void> {
-    await this.#batch.flush();
-    this.#check();
+    await Promise.all([this.#batch.flush(), this.#checkFiles()]);
+    this.#checkDirectories();
     const final = this.plan.action === "merge" ? await this.#merge() : await this.#publish();
     this.#part.forget();
     onNamed(final);
@@ -130,16 +131,21 @@ export class TreeItem implements Item {
    * Looks once more at all that was staged: what somebody put there meanwhile must not get our
    * names.
    */
-  #check(): void {
-    for (const index of this.#wanted(EntryKind.directory)) {
-      const path = this.stagedPath(index);
-      if (kindAt(path) !== "directory") throw meddled(path);
-    }
+  async #checkFiles(): Promise<void> {
+    let count = 0;
     for (const index of this.#received) {
+      if (++count % ENTRIES_IN_ONE_GO === 0) await breathe();
       const path = this.stagedPath(index);
       const info = statLink(path);
       const size = this.#entries[index]!.size;
       if (!info?.isFile || info.size !== size || (info.nlink ?? 1) > 1) throw meddled(path);
+    }
+  }
+
+  #checkDirectories(): void {
+    for (const index of this.#wanted(EntryKind.directory)) {
+      const path = this.stagedPath(index);
+      if (kindAt(path) !== "directory") throw meddled(path);
     }
   }
 

@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { FileError, UsageError } from "../protocol/errors.ts";
 import { MAX_ENTRIES } from "../protocol/limits.ts";
 import { type Entry, EntryKind } from "../protocol/offer.ts";
-import { fileError, onDisk } from "./files.ts";
+import { checkReadable, fileError, onDisk } from "./files.ts";
 import { entriesProblem, foldPath } from "./name.ts";
 
 /** One argument: a file, or a directory with all that is in it. */
@@ -136,7 +136,7 @@ class Walker {
     }
     const kind = entryKind(path, info);
     if (kind === EntryKind.file) {
-      onDisk("Cannot read", path, () => Deno.openSync(path).close());
+      onDisk("Cannot read", path, () => checkReadable(path, info));
       this.#sources.total += info.size;
     }
     this.#sources.paths.push(path);

@@ -2,7 +2,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { dirname, join } from "node:path";
 import { FileError } from "../../protocol/errors.ts";
-import { SYNC_BATCH_FILES, SYNC_BATCH_MS, SYNC_TOGETHER_FILES } from "../../protocol/limits.ts";
+import { SYNC_BATCH_BYTES, SYNC_BATCH_MS, SYNC_TOGETHER_FILES } from "../../protocol/limits.ts";
 import { FileSystemSync, isLinuxFrom } from "../../transfer/file_system_sync.ts";
 import { SyncBatch } from "../../transfer/sync_batch.ts";
 import { FakeClock } from "../fakes/clock.ts";
@@ -70,10 +70,11 @@ Deno.test("SyncBatch gathers no more than a batch has room for", async () => {
   const sync = new FakeSync();
   const batch = new SyncBatch(new FileSystemSync(sync.options));
   const files = new Files(rig, batch);
-  await files.add(SYNC_BATCH_FILES + MANY);
+  const bytes = SYNC_BATCH_BYTES / SYNC_TOGETHER_FILES - 1;
+  await files.add(2 * (SYNC_TOGETHER_FILES + 1), { bytes });
   await batch.flush();
   assertEquals(sync.folders, [rig.source, rig.source]);
-  assertEquals(files.named.length, SYNC_BATCH_FILES + MANY);
+  assertEquals(files.named.length, 2 * (SYNC_TOGETHER_FILES + 1));
 });
 
 for (const count of [1, MANY]) {
