@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { streamPair } from "../fakes/stream_pair.ts";
 import { FileError } from "../../protocol/errors.ts";
 import { RefuseCode } from "../../protocol/offer.ts";
-import { errorCode, fileError } from "../../transfer/files.ts";
+import { errorCode, fileError, writableFolder } from "../../transfer/files.ts";
 import { receiveFiles } from "../../transfer/receive.ts";
 import type { OfferRefusedError } from "../../transfer/refusal.ts";
 import { sendFiles } from "../../transfer/send.ts";
@@ -198,4 +198,16 @@ Deno.test("A part that another process writes to is busy", async () => {
   }
   await rig.transfer();
   assertEquals(rig.received(), rig.offered());
+});
+
+Deno.test("A folder that is writable by other means than its mode for owner and others takes files", () => {
+  using rig = new Rig();
+  if (Deno.uid() !== 0) {
+    console.error("Not tested: a folder of somebody else cannot be made here (root is needed)");
+    return;
+  }
+  Deno.chownSync(rig.target, 65_534, 65_534);
+  Deno.chmodSync(rig.target, 0o770);
+  assertEquals(writableFolder(rig.target), Deno.realPathSync(rig.target));
+  assertEquals(namesIn(rig.target), []);
 });
