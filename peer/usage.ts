@@ -87,7 +87,7 @@ In the chat every typed line goes to all peers, except:
   /help              list these commands
   /quit              leave; Ctrl-D does the same
 Tab completes commands, names and paths.
-With --plain there are only /l, /p and /quit.
+With --plain there is only /quit, and in listen and connect /l and /p.
 What is said and which files came and went is kept on this machine, readable by
 you alone: see p2p history --help. --no-history does without.
 `;
@@ -118,9 +118,9 @@ Usage: p2p listen [FLAGS]
                    where a straight way could be found
   --password-file FILE
                    file with the relay's password (default: P2P_RELAY_PASSWORD)
-  --plain          chat with anything that speaks lines of text, such as nc; with
-                   --uname or --peer in a mesh of programs that say JOIN and
-                   PEERS: NOT ENCRYPTED, no files
+  --plain          chat with anything that speaks lines of text, such as nc,
+                   and with --uname or --peer in a mesh of programs that say
+                   JOIN and PEERS: NOT ENCRYPTED, no files
   --no-history     keep nothing of what is said (default: see p2p history)
   --json           print events on standard output, one JSON object a line
   --quiet          say nothing but chat, warnings and errors
@@ -140,6 +140,8 @@ Examples:
     p2p listen --name alice --relay host.example:8080
   Bob joins the two who chat where alice listens, and lets others join, too:
     p2p listen --port 8081 --peer 192.168.1.20:8080 --name bob
+  Join a mesh of plain programs, in the clear:
+    p2p --plain --port 8081 --peer 127.0.0.1:8080 --uname Bob
 `;
 
 const CONNECT = `\
@@ -169,8 +171,9 @@ announces on this network: p2p peers lists those who do.
                    free one)
   --host ADDR      listen on this address of the machine only (default: all)
   --no-listen      do not listen: the others are joined by dialling them only
-  --plain          speak plain lines of text, as nc does; with --uname or --port
-                   in a mesh of programs that say JOIN and PEERS: NOT ENCRYPTED
+  --plain          speak plain lines of text, as nc does, and with --uname or
+                   --port in a mesh of programs that say JOIN and PEERS: NOT
+                   ENCRYPTED
   --no-history     keep nothing of what is said (default: see p2p history)
   --json           print events on standard output, one JSON object a line
   --quiet          say nothing but chat, warnings and errors
