@@ -2,7 +2,7 @@
  * What the program's SQLite files have in common: they are their owner's alone, told from those of
  * others, and what is wrong with one is said in words.
  */
-import type { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { diskState } from "../transfer/files.ts";
 
 /** What a database is for. */
@@ -68,6 +68,22 @@ export function transaction<Result>(database: DatabaseSync, work: () => Result):
     // SQLite has rolled some failures back itself.
     if (database.isTransaction) database.exec("ROLLBACK");
     throw error;
+  }
+}
+
+/** The statements of a database, each compiled once. */
+export class Statements {
+  readonly #database: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+  }
+
+  prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (!statement) this.#statements.set(sql, statement = this.#database.prepare(sql));
+    return statement;
   }
 }
 

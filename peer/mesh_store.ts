@@ -9,65 +9,29 @@
  *     members  who is, or was, in the mesh, and where they listen
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { decodeText, encodeText, equalBytes } from "../protocol/bytes.ts";
+import { equalBytes } from "../protocol/bytes.ts";
 import { FileError } from "../protocol/errors.ts";
-import type { LogId, LogPosition, StoredLine } from "../protocol/line.ts";
-import {
-  LINE_LIFE_MS,
-  MAX_AUTHOR_BYTES,
-  MAX_LINES,
-  MAX_LINES_BYTES,
-  MAX_LOGS,
-  MAX_REMEMBERED_MEMBERS,
-  POSITION_LIFE_MS,
-} from "../protocol/limits.ts";
+import { MAX_REMEMBERED_MEMBERS } from "../protocol/limits.ts";
 import type { RememberedMember } from "../protocol/memberships.ts";
 import {
   adopt,
   createPrivately,
   type DatabaseKind,
   isLockedError,
+  Statements,
   transaction,
 } from "./database.ts";
 import { withFileLock } from "./file_lock.ts";
 import { MAX_MESH_FILES, meshError, meshLockPath, meshPaths } from "./mesh_files.ts";
+import { LINES_SCHEMA, MeshLines } from "./mesh_lines.ts";
 import type { MeshBatch, Remembered } from "./mesh_memory.ts";
 
-/** Bytes, about, that a file may have. */
-const MAX_FILE_BYTES = 67_108_864;
-/** Bytes of text of a line that is kept: a restart does without a longer one. */
-const MAX_TEXT_BYTES = 1_048_576;
-/** What a line costs besides its text, about. */
-const LINE_COST = 200;
-/** Lines that are dropped at a time where there are too many. */
-const DROPPED_AT_ONCE = 64;
-/** The recipient of what is to all. */
-const NOBODY = new Uint8Array();
+/** Bytes that SQLite's log beside the file has, but while more is written at once. */
+const MAX_LOG_FILE_BYTES = 4_194_304;
 
 const SCHEMA = `
   CREATE TABLE owner (key BLOB NOT NULL);
-  CREATE TABLE logs (
-    id INTEGER PRIMARY KEY,
-    author BLOB NOT NULL,
-    instance BLOB NOT NULL,
-    channel INTEGER NOT NULL,
-    recipient BLOB NOT NULL,
-    position INTEGER NOT NULL,
-    changed_at INTEGER NOT NULL,
-    UNIQUE (author, instance, channel, recipient)
-  );
-  CREATE TABLE lines (
-    id INTEGER PRIMARY KEY,
-    log INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    time INTEGER NOT NULL,
-    received_at INTEGER NOT NULL,
-    name BLOB NOT NULL,
-    signature BLOB NOT NULL,
-    text BLOB NOT NULL,
-    UNIQUE (log, number)
-  );
-  CREATE INDEX lines_by_age ON lines (received_at);
+  ${LINES_SCHEMA}
   CREATE TABLE members (
     key BLOB PRIMARY KEY,
     signing_key BLOB NOT NULL,
@@ -92,22 +56,12 @@ export interface MeshStoreOptions {
   now?: () => number;
 }
 
-/** What there is of an author. */
-interface Share {
-  lines: number;
-  bytes: number;
-}
-
 export class MeshStore implements Disposable {
   readonly path: string;
   readonly #database: DatabaseSync;
   readonly #options: MeshStoreOptions;
-  readonly #statements = new Map<string, StatementSync>();
-  /** The ids of logs, by what they are. */
-  readonly #logs = new Map<string, number>();
-  /** By the author's key. */
-  readonly #shares = new Map<string, Share>();
-  readonly #total: Share = { lines: 0, bytes: 0 };
+  readonly #statements: Statements;
+  readonly #lines: MeshLines;
 
   /**
    * Opens the first file that no other program has; makes it, readable by its owner alone, if it is
@@ -128,13 +82,16 @@ export class MeshStore implements Disposable {
   constructor(path: string, database: DatabaseSync, options: MeshStoreOptions) {
     this.path = path;
     this.#database = database;
+    this.#statements = new Statements(database);
     this.#options = options;
     database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA secure_delete = ON");
     adopt(database, MESH_KIND);
     // What was written is there after the program was killed; after a power failure, most of it.
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
-    database.exec(`PRAGMA journal_size_limit = ${MAX_FILE_BYTES / 16}`);
+    database.exec(`PRAGMA journal_size_limit = ${MAX_LOG_FILE_BYTES}`);
     transaction(database, () => this.#begin());
+    this.#lines = new MeshLines(this.#statements, options.key);
+    this.sweep();
   }
 
   /**
@@ -143,8 +100,8 @@ export class MeshStore implements Disposable {
    */
   restore(): Remembered {
     return this.#try(() => ({
-      lines: this.#readLines(),
-      positions: this.#readPositions(),
+      lines: this.#lines.lines(),
+      positions: this.#lines.positions(),
       members: this.#readMembers(),
     }));
   }
@@ -160,9 +117,10 @@ export class MeshStore implements Disposable {
     this.#try(() =>
       transaction(this.#database, () => {
         if (keepLines) {
-          for (const line of lines) this.#addLine(line);
-          for (const position of positions) this.#advance(position);
-          this.#trim();
+          const now = this.#now();
+          for (const line of lines) this.#lines.add(line, now);
+          for (const position of positions) this.#lines.advance(position, now);
+          this.#lines.trim();
         }
         for (const member of members) this.#putMember(member);
       })
@@ -176,8 +134,12 @@ export class MeshStore implements Disposable {
   sweep(): void {
     this.#try(() =>
       transaction(this.#database, () => {
-        this.#prepare("UPDATE members SET last_seen = ? WHERE state = 'present'").run(this.#now());
-        this.#expire();
+        const now = this.#now();
+        this.#prepare("UPDATE members SET last_seen = ? WHERE state = 'present'").run(
+          now,
+        );
+        this.#lines.expire(now);
+        this.#expireMembers(now);
       })
     );
   }
@@ -191,6 +153,10 @@ export class MeshStore implements Disposable {
     return Math.round((this.#options.now ?? Date.now)());
   }
 
+  #prepare(sql: string): StatementSync {
+    return this.#statements.prepare(sql);
+  }
+
   #try<Result>(work: () => Result): Result {
     try {
       return work();
@@ -202,31 +168,14 @@ export class MeshStore implements Disposable {
   /** Makes the database that of this program. */
   #begin(): void {
     const { key, keepLines } = this.#options;
-    const owner = this.#prepare("SELECT key FROM owner").get()?.key as Uint8Array | undefined;
-    const another = owner === undefined || !equalBytes(owner, key);
+    const owner = this.#prepare("SELECT key FROM owner").get()?.key;
+    const another = !(owner instanceof Uint8Array && equalBytes(owner, key));
     if (another) {
       this.#database.exec("DELETE FROM owner; DELETE FROM members");
       this.#prepare("INSERT INTO owner (key) VALUES (?)").run(key);
     }
     if (another || !keepLines) this.#database.exec("DELETE FROM lines; DELETE FROM logs");
     this.#database.exec("UPDATE members SET state = 'lost' WHERE state = 'present'");
-    this.#expire();
-    this.#count();
-  }
-
-  /** A time in the future is a clock's that was wrong. */
-  #expire(): void {
-    const now = this.#now();
-    const { changes } = this.#prepare("DELETE FROM lines WHERE received_at NOT BETWEEN ? AND ?")
-      .run(now - LINE_LIFE_MS, now + LINE_LIFE_MS);
-    if (changes > 0) this.#count();
-    this.#prepare(
-      `DELETE FROM logs WHERE id NOT IN (SELECT log FROM lines) AND id NOT IN (
-         SELECT id FROM logs WHERE changed_at BETWEEN ? AND ?
-         ORDER BY changed_at DESC LIMIT ${MAX_LOGS})`,
-    ).run(now - POSITION_LIFE_MS, now + POSITION_LIFE_MS);
-    this.#logs.clear();
-    this.#expireMembers(now);
   }
 
   #expireMembers(now: number): void {
@@ -235,123 +184,6 @@ export class MeshStore implements Disposable {
       `DELETE FROM members WHERE state <> 'present' AND key NOT IN (
          SELECT key FROM members ORDER BY last_seen DESC LIMIT ${MAX_REMEMBERED_MEMBERS})`,
     ).run();
-  }
-
-  /** Looks at how much there is of each author. */
-  #count(): void {
-    this.#shares.clear();
-    Object.assign(this.#total, { lines: 0, bytes: 0 });
-    const rows = this.#prepare(
-      `SELECT author, count(*) AS lines, sum(length(text) + ${LINE_COST}) AS bytes
-       FROM lines JOIN logs ON logs.id = log GROUP BY author`,
-    ).all();
-    for (const { author, lines, bytes } of rows) {
-      this.#add(author as Uint8Array, lines as number, bytes as number);
-    }
-  }
-
-  #add(author: Uint8Array, lines: number, bytes: number): void {
-    const name = author.toHex();
-    let share = this.#shares.get(name);
-    if (!share) this.#shares.set(name, share = { lines: 0, bytes: 0 });
-    for (const each of [share, this.#total]) {
-      each.lines += lines;
-      each.bytes += bytes;
-    }
-  }
-
-  #addLine(line: StoredLine): void {
-    const log = this.#advance(line);
-    // Bytes, for node:sqlite reads a string to its first NUL only.
-    const text = encodeText(line.text);
-    if (text.length > MAX_TEXT_BYTES) return;
-    const { changes } = this.#prepare(
-      `INSERT OR IGNORE INTO lines (log, number, time, received_at, name, signature, text)
-       VALUES (?, ?, ?, ?, ?, ?, ?)`,
-    ).run(
-      log,
-      line.number,
-      line.time,
-      line.receivedAt,
-      encodeText(line.name),
-      line.signature,
-      text,
-    );
-    if (changes > 0) this.#add(line.author, 1, text.length + LINE_COST);
-  }
-
-  /** @returns the log's id */
-  #advance(log: LogId & Pick<StoredLine, "number" | "to">): number {
-    const now = this.#now();
-    const id = this.#logId(log, now);
-    this.#prepare("UPDATE logs SET position = max(position, ?), changed_at = ? WHERE id = ?")
-      .run(log.number, now, id);
-    return id;
-  }
-
-  #logId(log: LogId & Pick<StoredLine, "to">, now: number): number {
-    const { author, instance, channel } = log;
-    const recipient = this.#recipientOf(log);
-    const name = `${author.toHex()} ${instance.toHex()} ${channel} ${recipient.toHex()}`;
-    let id = this.#logs.get(name);
-    if (id !== undefined) return id;
-    id = this.#prepare(
-      `INSERT INTO logs (author, instance, channel, recipient, position, changed_at)
-       VALUES (?, ?, ?, ?, 0, ?)
-       ON CONFLICT DO UPDATE SET changed_at = excluded.changed_at RETURNING id`,
-    ).get(author, instance, channel, recipient, now)!.id as number;
-    this.#logs.set(name, id);
-    return id;
-  }
-
-  /** Whom a log is to: on channel 1 others' are to us. */
-  #recipientOf({ author, channel, to = NOBODY }: LogId & Pick<StoredLine, "to">): Uint8Array {
-    if (channel === 0) return NOBODY;
-    return equalBytes(author, this.#options.key) ? to : this.#options.key;
-  }
-
-  #trim(): void {
-    for (let much = this.#tooMuch(); much; much = this.#tooMuch()) {
-      this.#dropOldest(Uint8Array.fromHex(much));
-    }
-  }
-
-  /** Whose lines are to go, if there is too much. */
-  #tooMuch(): string | undefined {
-    const { lines, bytes } = this.#total;
-    if (lines > MAX_LINES) return this.#most("lines");
-    const most = this.#most("bytes");
-    const tooMuch = bytes > MAX_LINES_BYTES || this.#usedBytes() > MAX_FILE_BYTES ||
-      (this.#shares.get(most ?? "")?.bytes ?? 0) > MAX_AUTHOR_BYTES;
-    return tooMuch ? most : undefined;
-  }
-
-  /** Who has most. */
-  #most(of: keyof Share): string | undefined {
-    let found: string | undefined;
-    let most = 0;
-    for (const [author, { [of]: much }] of this.#shares) {
-      if (much > most) [found, most] = [author, much];
-    }
-    return found;
-  }
-
-  /** Of the file, without what is free in it. */
-  #usedBytes(): number {
-    const [all, free, size] = ["page_count", "freelist_count", "page_size"]
-      .map((name) => this.#prepare(`PRAGMA ${name}`).get()![name] as number);
-    return (all! - free!) * size!;
-  }
-
-  #dropOldest(author: Uint8Array): void {
-    const rows = this.#prepare(
-      `SELECT lines.id AS id, length(text) AS bytes FROM lines JOIN logs ON logs.id = log
-       WHERE author = ? ORDER BY lines.id LIMIT ${DROPPED_AT_ONCE}`,
-    ).all(author) as { id: number; bytes: number }[];
-    for (const { id, bytes } of rows) {
-      this.#prepare("DELETE FROM lines WHERE id = ?").run(id);
-      this.#add(author, -1, -bytes - LINE_COST);
-    }
   }
 
   #putMember(member: RememberedMember): void {
@@ -371,34 +203,6 @@ export class MeshStore implements Disposable {
     );
   }
 
-  #readLines(): StoredLine[] {
-    return this.#prepare("SELECT * FROM lines JOIN logs ON logs.id = log ORDER BY lines.id").all()
-      .map((row) => ({
-        author: row.author as Uint8Array,
-        instance: row.instance as Uint8Array,
-        channel: row.channel as 0 | 1,
-        ...(row.channel === 1 && { to: row.recipient as Uint8Array }),
-        number: row.number as number,
-        time: row.time as number,
-        receivedAt: row.received_at as number,
-        name: decodeText(row.name as Uint8Array),
-        text: decodeText(row.text as Uint8Array),
-        signature: row.signature as Uint8Array,
-      }));
-  }
-
-  /** Of what we said to one alone others tell how far they have got. */
-  #readPositions(): LogPosition[] {
-    return this.#prepare("SELECT * FROM logs WHERE NOT (channel = 1 AND author = ?)")
-      .all(this.#options.key).map((row) => ({
-        author: row.author as Uint8Array,
-        instance: row.instance as Uint8Array,
-        channel: row.channel as 0 | 1,
-        direct: false,
-        number: row.position as number,
-      }));
-  }
-
   #readMembers(): RememberedMember[] {
     return this.#prepare("SELECT * FROM members ORDER BY last_seen DESC").all().map((row) => ({
       key: row.key as Uint8Array,
@@ -410,13 +214,6 @@ export class MeshStore implements Disposable {
       lastSeen: row.last_seen as number,
       state: row.state as RememberedMember["state"],
     }));
-  }
-
-  /** Each statement is compiled once. */
-  #prepare(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (!statement) this.#statements.set(sql, statement = this.#database.prepare(sql));
-    return statement;
   }
 }
 

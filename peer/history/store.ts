@@ -10,7 +10,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { decodeText, encodeText } from "../../protocol/bytes.ts";
 import type { HistoryEntry, Party } from "./entry.ts";
-import { adopt, createPrivately, type DatabaseKind, transaction } from "../database.ts";
+import { adopt, createPrivately, type DatabaseKind, Statements, transaction } from "../database.ts";
 import { historyError } from "./file.ts";
 
 /** What an entry costs besides its text, about: rows, indexes. */
@@ -66,7 +66,7 @@ export class HistoryStore implements Disposable {
   readonly path: string;
   readonly #database: DatabaseSync;
   readonly #maxBytes: number;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements: Statements;
   #unchecked = CHECK_EVERY;
 
   /**
@@ -90,6 +90,7 @@ export class HistoryStore implements Disposable {
   private constructor(path: string, database: DatabaseSync, options: StoreOptions) {
     this.path = path;
     this.#database = database;
+    this.#statements = new Statements(database);
     this.#maxBytes = options.maxBytes;
     // Deleted text is not to be found in the file any more.
     database.exec("PRAGMA secure_delete = ON");
@@ -283,11 +284,8 @@ export class HistoryStore implements Disposable {
     };
   }
 
-  /** Each statement is compiled once. */
   #prepare(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (!statement) this.#statements.set(sql, statement = this.#database.prepare(sql));
-    return statement;
+    return this.#statements.prepare(sql);
   }
 }
 

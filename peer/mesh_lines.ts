@@ -1,0 +1,249 @@
+/**
+ * The lines in the database of a mesh, and how far each log is known:
+ *
+ *     logs   an author's lines, to all or to one key
+ *     lines  those of the last hour; the oldest of whoever has most go if there are too many
+ *
+ * Where something throws, nothing of this object is to be used any more: it counts what the
+ * database has.
+ */
+import { decodeText, encodeText } from "../protocol/bytes.ts";
+import {
+  LINE_LIFE_MS,
+  MAX_AUTHOR_BYTES,
+  MAX_LINES,
+  MAX_LINES_BYTES,
+  MAX_LOGS,
+  POSITION_LIFE_MS,
+} from "../protocol/limits.ts";
+import type { Channel, LogId, LogPosition, StoredLine } from "../protocol/line.ts";
+import type { StatementSync } from "node:sqlite";
+import type { Statements } from "./database.ts";
+
+/** Bytes, about, that a file may have. */
+const MAX_FILE_BYTES = 67_108_864;
+/** Bytes of text of a line that is kept: a restart does without a longer one. */
+const MAX_TEXT_BYTES = 1_048_576;
+/** What a line costs besides its text, about. */
+const LINE_COST = 200;
+/** Lines that are dropped at a time where there are too many. */
+const DROPPED_AT_ONCE = 64;
+/** The recipient of what is to all. */
+const NOBODY = new Uint8Array();
+
+/** The statements that make the tables. */
+export const LINES_SCHEMA = `
+  CREATE TABLE logs (
+    id INTEGER PRIMARY KEY,
+    author BLOB NOT NULL,
+    instance BLOB NOT NULL,
+    channel INTEGER NOT NULL,
+    recipient BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL,
+    UNIQUE (author, instance, channel, recipient)
+  );
+  CREATE TABLE lines (
+    id INTEGER PRIMARY KEY,
+    log INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    time INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    signature BLOB NOT NULL,
+    text BLOB NOT NULL,
+    UNIQUE (log, number)
+  );
+  CREATE INDEX lines_by_age ON lines (received_at);
+`;
+
+/** What there is of an author. */
+interface Share {
+  lines: number;
+  bytes: number;
+}
+
+/** Of channel 1 it is to us where nobody is named. */
+type SomeLog = LogId & Pick<StoredLine, "to">;
+
+export class MeshLines {
+  readonly #statements: Statements;
+  /** The public key of whoever keeps them. */
+  readonly #key: Uint8Array;
+  /** The ids of logs, by what they are. */
+  readonly #logs = new Map<string, number>();
+  /** By the author's key. */
+  readonly #shares = new Map<string, Share>();
+  readonly #total: Share = { lines: 0, bytes: 0 };
+
+  constructor(statements: Statements, key: Uint8Array) {
+    this.#statements = statements;
+    this.#key = key;
+    this.#count();
+  }
+
+  /** Adds a line, unless it is there; its number is a position, too. */
+  add(line: StoredLine, now: number): void {
+    const log = this.#advance(line, now);
+    // Bytes, for node:sqlite reads a string to its first NUL only.
+    const text = encodeText(line.text);
+    if (text.length > MAX_TEXT_BYTES) return;
+    const { changes } = this.#prepare(
+      `INSERT OR IGNORE INTO lines (log, number, time, received_at, name, signature, text)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+    ).run(
+      log,
+      line.number,
+      line.time,
+      line.receivedAt,
+      encodeText(line.name),
+      line.signature,
+      text,
+    );
+    if (changes > 0) this.#sum(line.author, 1, text.length + LINE_COST);
+  }
+
+  /** Notes how far a log is known: never less than before. */
+  advance(position: LogPosition, now: number): void {
+    this.#advance(position, now);
+  }
+
+  /** Drops what there is too much of. */
+  trim(): void {
+    for (let whose = this.#tooMuch(); whose; whose = this.#tooMuch()) {
+      if (!this.#dropOldest(Uint8Array.fromHex(whose))) return;
+    }
+  }
+
+  /** Drops what is too old. A time in the future is a clock's that was wrong. */
+  expire(now: number): void {
+    const { changes } = this.#prepare("DELETE FROM lines WHERE received_at NOT BETWEEN ? AND ?")
+      .run(now - LINE_LIFE_MS, now + LINE_LIFE_MS);
+    if (changes > 0) this.#count();
+    this.#prepare(
+      `DELETE FROM logs WHERE id NOT IN (SELECT log FROM lines) AND id NOT IN (
+         SELECT id FROM logs WHERE changed_at BETWEEN ? AND ?
+         ORDER BY changed_at DESC LIMIT ${MAX_LOGS})`,
+    ).run(now - POSITION_LIFE_MS, now + POSITION_LIFE_MS);
+    this.#logs.clear();
+  }
+
+  /** All lines, in the order in which they came. */
+  lines(): StoredLine[] {
+    return this.#prepare("SELECT * FROM lines JOIN logs ON logs.id = log ORDER BY lines.id").all()
+      .map((row) => ({
+        author: row.author as Uint8Array,
+        instance: row.instance as Uint8Array,
+        channel: row.channel as Channel,
+        ...(row.channel === 1 && { to: row.recipient as Uint8Array }),
+        number: row.number as number,
+        time: row.time as number,
+        receivedAt: row.received_at as number,
+        name: decodeText(row.name as Uint8Array),
+        text: decodeText(row.text as Uint8Array),
+        signature: row.signature as Uint8Array,
+      }));
+  }
+
+  /** The positions in the logs that others ask us about: to all, and to us. */
+  positions(): LogPosition[] {
+    return this.#prepare("SELECT * FROM logs WHERE channel = 0 OR recipient = ?").all(this.#key)
+      .map((row) => ({
+        author: row.author as Uint8Array,
+        instance: row.instance as Uint8Array,
+        channel: row.channel as Channel,
+        direct: false,
+        number: row.position as number,
+      }));
+  }
+
+  /** @returns the log's id */
+  #advance(log: SomeLog & { number: number }, now: number): number {
+    const id = this.#logId(log, now);
+    this.#prepare("UPDATE logs SET position = max(position, ?), changed_at = ? WHERE id = ?")
+      .run(log.number, now, id);
+    return id;
+  }
+
+  #logId(log: SomeLog, now: number): number {
+    const { author, instance, channel, to = this.#key } = log;
+    const recipient = channel === 0 ? NOBODY : to;
+    const name = `${author.toHex()} ${instance.toHex()} ${channel} ${recipient.toHex()}`;
+    let id = this.#logs.get(name);
+    if (id !== undefined) return id;
+    id = this.#prepare(
+      `INSERT INTO logs (author, instance, channel, recipient, position, changed_at)
+       VALUES (?, ?, ?, ?, 0, ?)
+       ON CONFLICT DO UPDATE SET changed_at = excluded.changed_at RETURNING id`,
+    ).get(author, instance, channel, recipient, now)!.id as number;
+    this.#logs.set(name, id);
+    return id;
+  }
+
+  /** Looks at how much there is of each author. */
+  #count(): void {
+    this.#shares.clear();
+    Object.assign(this.#total, { lines: 0, bytes: 0 });
+    const rows = this.#prepare(
+      `SELECT author, count(*) AS lines, sum(length(text) + ${LINE_COST}) AS bytes
+       FROM lines JOIN logs ON logs.id = log GROUP BY author`,
+    ).all();
+    for (const { author, lines, bytes } of rows) {
+      this.#sum(author as Uint8Array, lines as number, bytes as number);
+    }
+  }
+
+  #sum(author: Uint8Array, lines: number, bytes: number): void {
+    const name = author.toHex();
+    let share = this.#shares.get(name);
+    if (!share) this.#shares.set(name, share = { lines: 0, bytes: 0 });
+    for (const each of [share, this.#total]) {
+      each.lines += lines;
+      each.bytes += bytes;
+    }
+  }
+
+  /** Whose lines are to go, if there is too much. */
+  #tooMuch(): string | undefined {
+    const { lines, bytes } = this.#total;
+    if (lines > MAX_LINES) return this.#most("lines");
+    const most = this.#most("bytes");
+    const tooMuch = bytes > MAX_LINES_BYTES || this.#usedBytes() > MAX_FILE_BYTES ||
+      (this.#shares.get(most ?? "")?.bytes ?? 0) > MAX_AUTHOR_BYTES;
+    return tooMuch ? most : undefined;
+  }
+
+  /** Who has most. */
+  #most(of: keyof Share): string | undefined {
+    let found: string | undefined;
+    let most = 0;
+    for (const [author, { [of]: much }] of this.#shares) {
+      if (much > most) [found, most] = [author, much];
+    }
+    return found;
+  }
+
+  /** Of the file, without what is free in it. */
+  #usedBytes(): number {
+    const [all, free, size] = ["page_count", "freelist_count", "page_size"]
+      .map((name) => this.#prepare(`PRAGMA ${name}`).get()![name] as number);
+    return (all! - free!) * size!;
+  }
+
+  /** @returns whether there was anything to drop */
+  #dropOldest(author: Uint8Array): boolean {
+    const rows = this.#prepare(
+      `SELECT lines.id AS id, length(text) AS bytes FROM lines JOIN logs ON logs.id = log
+       WHERE author = ? ORDER BY lines.id LIMIT ${DROPPED_AT_ONCE}`,
+    ).all(author) as { id: number; bytes: number }[];
+    for (const { id, bytes } of rows) {
+      this.#prepare("DELETE FROM lines WHERE id = ?").run(id);
+      this.#sum(author, -1, -bytes - LINE_COST);
+    }
+    return rows.length > 0;
+  }
+
+  #prepare(sql: string): StatementSync {
+    return this.#statements.prepare(sql);
+  }
+}
