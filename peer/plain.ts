@@ -129,7 +129,7 @@ export class PlainRoom {
   async enter(connection: PlainConnection, origin: PlainOrigin, dialled?: Address): Promise<void> {
     if (this.#finishing || this.#peers.size >= MAX_SESSIONS) return connection.close();
     const peer = new PlainPeer(connection, origin, this.#clock);
-    if (dialled) peer.addresses.add(formatAddress(dialled));
+    if (dialled) peer.isAt(formatAddress(dialled));
     this.#peers.add(peer);
     this.#awaitIntroduction(peer);
     let failure: P2pError | undefined;
@@ -238,6 +238,7 @@ export class PlainRoom {
   }
 
   #take(peer: PlainPeer, line: string): void {
+    if (peer.writer.closed) return;
     const message = decodePlainMesh(line);
     if (message?.type === "join") return this.#joined(peer, message.node);
     if (message?.type === "peers") return this.#told(peer, message.nodes);
@@ -274,9 +275,9 @@ export class PlainRoom {
     if (peer.node) return;
     const node = { ...told, listen: this.#dialable(told.listen, peer, { itself: true }) };
     peer.node = node;
-    if (node.listen) peer.addresses.add(formatAddress(node.listen));
+    if (node.listen) peer.isAt(formatAddress(node.listen));
     this.#sayJoin(peer);
-    if (node.nodeId === this.#options.nodeId) return this.#retire(peer);
+    if (node.nodeId === this.#options.nodeId) return this.#drop(peer);
     const twin = this.#twinOf(peer, node.nodeId);
     if (twin) return this.#settle(peer, twin);
     this.#call(peer, node.name);
@@ -316,7 +317,7 @@ export class PlainRoom {
     if (peer.here) this.#output.event("disconnected", { peer: peer.name });
     stays.here = true;
     stays.name = goes.name = twin.name;
-    for (const address of goes.addresses) stays.addresses.add(address);
+    for (const address of goes.addresses) stays.isAt(address);
     this.#retire(goes);
     stays.introduce();
   }
@@ -335,6 +336,12 @@ export class PlainRoom {
     peer.writer.end();
     peer.cancel();
     peer.cancel = this.#clock.after(DRAIN_TIMEOUT_MS, () => peer.writer.close());
+  }
+
+  /** This is a connection with ourselves, or with somebody who says so. */
+  #drop(peer: PlainPeer): void {
+    peer.retired = true;
+    peer.writer.close();
   }
 
   #told(peer: PlainPeer, nodes: readonly PlainNode[]): void {

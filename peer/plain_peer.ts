@@ -5,7 +5,10 @@ import { PlainWriter } from "./plain_writer.ts";
 import { RateLimit } from "./rate_limit.ts";
 
 /** Lists of members that a peer may tell. */
-const LISTS = { perSecond: 5, burst: 20 };
+const LISTS = { perSecond: 5, burst: 100 };
+
+/** Addresses that are kept of a peer. */
+const MAX_ADDRESSES = 64;
 
 /** What plain chat goes over. */
 export interface PlainConnection extends Connection {
@@ -24,8 +27,6 @@ export class PlainPeer {
   readonly writer: PlainWriter;
   /** The lists that it tells are heard as long as there is some of it. */
   readonly lists: RateLimit;
-  /** Addresses at which it need not be dialled, for it is here. */
-  readonly addresses = new Set<string>();
   /** What it said in its JOIN. */
   node: PlainNode | undefined;
   /** What it is shown as. */
@@ -39,6 +40,7 @@ export class PlainPeer {
   warned = false;
   /** Calls off what is to happen to it later: one thing at a time. */
   cancel = () => {};
+  readonly #addresses = new Set<string>();
   readonly #introduced = Promise.withResolvers<void>();
 
   constructor(
@@ -49,7 +51,17 @@ export class PlainPeer {
     this.writer = new PlainWriter(connection, clock);
     this.lists = new RateLimit(clock, LISTS);
     this.name = connection.remote;
-    if (origin !== "accepted") this.addresses.add(connection.remote);
+    if (origin !== "accepted") this.#addresses.add(connection.remote);
+  }
+
+  /** Addresses at which it need not be dialled, for it is here. */
+  get addresses(): ReadonlySet<string> {
+    return this.#addresses;
+  }
+
+  /** Remembers such an address, as long as there are not too many. */
+  isAt(address: string): void {
+    if (this.#addresses.size < MAX_ADDRESSES) this.#addresses.add(address);
   }
 
   /** Resolves when it is known what to show it as, or it is gone. */

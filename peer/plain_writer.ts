@@ -42,6 +42,11 @@ export class PlainWriter {
     return this.#queuedBytes > MAX_QUEUED_BYTES;
   }
 
+  /** Whether the connection is closed. */
+  get closed(): boolean {
+    return this.#over;
+  }
+
   /** Resolves when all that was sent is written, or the connection is closed. */
   async drained(): Promise<void> {
     await this.#writing;

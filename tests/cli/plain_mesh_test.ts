@@ -46,7 +46,7 @@ Deno.test("originals join a listen --plain --uname, are told of each other, and 
   assertEquals([from, text], ["Carol", "from Carol"]);
 });
 
-Deno.test("a program joins an original's mesh and dials those that it is told of", async () => {
+Deno.test("a program joins an original's mesh and is connected once with each of it", async () => {
   await using hub = new Original("Hub");
   await using carol = new Original("Carol");
   await carol.join(hub.address);

@@ -262,6 +262,45 @@ Deno.test("PlainRoom keeps both of two with one node id from two machines", asyn
   await rig.end();
 });
 
+Deno.test("PlainRoom lets go who says that it is this very program, and shows nothing of it", async () => {
+  const rig = new Rig();
+  const self = await rig.comes("192.168.1.5:1000");
+  await self.send(`JOIN|${node(OWN_ID)}`, "hello");
+  await settled();
+  assertEquals([rig.room.size, rig.said, rig.left], [0, [], []]);
+  await rig.end();
+});
+
+Deno.test("PlainRoom calls somebody as its first JOIN says, whatever more it says", async () => {
+  const rig = new Rig({ joins: false });
+  const bob = await rig.comes("192.168.1.9:1000");
+  await bob.send(
+    `JOIN|${node("b", "192.168.1.9:1", "bob")}`,
+    `JOIN|${node("c", "1.2.3.4:1", "carol")}`,
+  );
+  assertEquals(rig.said, [
+    "Connected to 192.168.1.9:1000 (direct, NOT encrypted)",
+    "192.168.1.9:1000 is now called bob",
+  ]);
+  assertEquals(rig.room.members.others.map(({ node, listen }) => [node, listen]), [
+    ["b", "192.168.1.9:1"],
+  ]);
+  await rig.end();
+});
+
+Deno.test("PlainRoom hears a hundred lists at once, and five a second from then on", async () => {
+  const rig = new Rig();
+  const hub = await rig.comes("192.168.1.9:1000");
+  const list = (port: number) => `PEERS|${node(`z${port}`, `192.168.1.10:${port}`)}`;
+  await hub.send(`JOIN|${node("hub")}`, ...Array(100).fill("PEERS|"), list(1));
+  await rig.clock.advance(1_000);
+  assertEquals(rig.dialled, []);
+  await hub.send(list(2));
+  await rig.clock.advance(1_000);
+  assertEquals(rig.dialled, ["192.168.1.10:2"]);
+  await rig.end();
+});
+
 Deno.test("PlainRoom joins whom the user named again, a minute after it was lost", async () => {
   const rig = new Rig();
   rig.room.join({ host: "192.168.1.9", port: 1 });
