@@ -114,14 +114,24 @@ export class Roster {
     this.#revision++;
   }
 
-  /** The connection of a session is lost; the session waits for another. */
-  away(id: string): void {
-    this.#setAway(id, true);
+  /**
+   * The connection of a session is lost; the session waits for another.
+   * @returns the session that has taken its place, and its name here, if its member has been started
+   *   anew meanwhile: this one is then to be ended with GOODBYE 7
+   */
+  away(id: string): string | undefined {
+    const link = this.#links.get(id);
+    if (!link) return undefined;
+    link.away = true;
+    const successor = this.#successorOf(link);
+    if (successor) this.#replace(link, successor);
+    return successor?.id;
   }
 
   /** The session goes on. */
   back(id: string): void {
-    this.#setAway(id, false);
+    const link = this.#links.get(id);
+    if (link) link.away = false;
   }
 
   /** A session is over. One that was to be ended by a verdict has no part in this any more. */
@@ -177,10 +187,14 @@ export class Roster {
   }
 
   /** The session of the program that somebody who comes ran before, if it shows no sign of life. */
-  #predecessorOf({ member }: Link): Link | undefined {
+  #predecessorOf(link: Link): Link | undefined {
+    return [...this.#links.values()].find((each) => each.away && isSameUser(each, link));
+  }
+
+  /** The session of a program that began after the one of this session, which is away. */
+  #successorOf(link: Link): Link | undefined {
     return [...this.#links.values()].find((each) =>
-      each.away && equalBytes(each.member.key, member.key) &&
-      isSameButForNumber(each.member.name, member.name)
+      !each.away && isSameUser(each, link) && compareMembers(each.member, link.member) > 0
     );
   }
 
@@ -196,11 +210,11 @@ export class Roster {
     this.dials.untell(link.id);
     this.#revision++;
   }
+}
 
-  #setAway(id: string, away: boolean): void {
-    const link = this.#links.get(id);
-    if (link) link.away = away;
-  }
+/** Whether two sessions are with programs that go by the same key and name. */
+function isSameUser({ member: one }: Link, { member: other }: Link): boolean {
+  return equalBytes(one.key, other.key) && isSameButForNumber(one.name, other.name);
 }
 
 /** A member with those of its addresses that are of use to whoever has this session. */

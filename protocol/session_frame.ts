@@ -45,6 +45,7 @@ export const GoodbyeCode = {
   identityRefused: 4,
   busy: 5,
   sentAway: 6,
+  oneTooMany: 7,
 } as const;
 export type GoodbyeCode = typeof GoodbyeCode[keyof typeof GoodbyeCode];
 

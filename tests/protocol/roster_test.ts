@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { ProtocolError } from "../../protocol/errors.ts";
 import { type KeyedMember, memberId } from "../../protocol/member.ts";
 import { Roster, type SessionFacts, type Verdict } from "../../protocol/roster.ts";
@@ -97,6 +96,21 @@ Deno.test("Roster: a program started anew takes the place of the one before, onc
   assertEquals(rig.due, [], "the program before is not dialled");
 });
 
+Deno.test("Roster: a program started anew gets the name when the one before turns out to be away", () => {
+  const rig = new Rig();
+  const { names } = rig.roster;
+  rig.join("old", member(1, { name: "bob" }));
+  names.take("old", "bob", true);
+  rig.join("anew", member(1, { name: "bob", began: 7 }));
+  assertEquals(names.take("anew", "bob", true), { name: "bob-2" });
+  assertEquals(rig.roster.away("anew"), undefined, "the older one is no successor");
+  rig.roster.back("anew");
+  assertEquals(rig.roster.away("old"), "anew");
+  assertEquals([names.of("anew"), names.of("old")], ["bob", undefined]);
+  rig.roster.left("old", "lost");
+  assertEquals(rig.roster.memberships.remembered.map(({ state }) => state), ["present"]);
+});
+
 Deno.test("Roster: two programs of one user are both there, the second under another name", () => {
   const rig = new Rig();
   rig.join("one", member(1, { name: "bob" }));
@@ -184,143 +198,4 @@ Deno.test("Roster: a member lost for less than an hour is one all the while, and
   assertEquals(rig.due, []);
   const later = rig.join("bob later", member(1));
   assert(later.keep && !later.returning && later.since === 1_000_000 + rig.now);
-});
-
-/** A side of a simulated network. */
-interface Side {
-  readonly self: KeyedMember;
-  readonly roster: Roster;
-}
-
-/** One session, as an end of it sees it. */
-interface End {
-  readonly id: string;
-  open: boolean;
-}
-
-/**
- * Two who are told of each other, and a network that delays each message, in order for each session
- * and direction, by what the seed says.
- */
-class Two {
-  now = 0;
-  readonly sides: Side[];
-  readonly #events: { at: number; order: number; event: () => void }[] = [];
-  readonly #delay: () => number;
-  #sessions = 0;
-  /** Sessions open at each side, and those that were ended as one too many. */
-  readonly open = [new Map<string, End>(), new Map<string, End>()];
-  ended = 0;
-
-  constructor(delays: number[], random: () => number) {
-    let next = 0;
-    this.#delay = () => delays[next++ % delays.length]!;
-    this.sides = [member(1, { began: 3 }), member(2, { began: 3 })].map((self) => ({
-      self,
-      roster: new Roster({ self, name: "x", now: () => this.now, time: () => this.now, random }),
-    }));
-  }
-
-  at(ms: number, event: () => void): void {
-    this.#events.push({ at: this.now + ms, order: this.#events.length, event });
-  }
-
-  /** Whatever is due on a side is dialled. */
-  poll(side: number): void {
-    for (const { id } of this.sides[side]!.roster.dials.due()) {
-      this.dial(side, () => this.sides[side]!.roster.dials.dialled(id, "ok"));
-    }
-  }
-
-  dial(from: number, done = () => {}): void {
-    const id = `s${this.#sessions++}`;
-    const sessionId = Uint8Array.of(this.#delay(), this.#sessions);
-    const to = 1 - from;
-    this.at(this.#delay(), () => {
-      done();
-      const pipes = [new Pipe(this, this.#delay), new Pipe(this, this.#delay)];
-      for (const side of [from, to]) {
-        this.open[side]!.set(id, { id, open: true });
-        pipes[side]!.send(() => this.#joined(1 - side, id, side === to, sessionId, pipes));
-      }
-    });
-  }
-
-  run(untilMs: number): void {
-    while (this.now < untilMs) {
-      this.#events.sort((a, b) => a.at - b.at || a.order - b.order);
-      const next = this.#events[0];
-      if (next && next.at <= this.now) {
-        this.#events.shift();
-        next.event();
-      } else this.now = Math.min(untilMs, next?.at ?? untilMs, this.now + 100);
-      for (const side of [0, 1]) this.poll(side);
-    }
-  }
-
-  #joined(side: number, id: string, dialled: boolean, sessionId: Uint8Array, pipes: Pipe[]): void {
-    if (!this.open[side]!.has(id)) return;
-    const who = this.sides[1 - side]!.self;
-    const facts = { dialled, sessionId, onThisMachine: false };
-    this.#pipes.set(id, pipes);
-    const verdict = this.sides[side]!.roster.joined(id, who, facts);
-    const loser = verdict.keep ? verdict.replaces : id;
-    if (loser !== undefined) this.#end(side, loser);
-  }
-
-  readonly #pipes = new Map<string, Pipe[]>();
-
-  #end(side: number, id: string): void {
-    this.ended++;
-    this.open[side]!.delete(id);
-    this.sides[side]!.roster.left(id, "duplicate");
-    this.#pipes.get(id)![side]!.send(() => {
-      if (!this.open[1 - side]!.delete(id)) return;
-      this.sides[1 - side]!.roster.left(id, "duplicate");
-    });
-  }
-}
-
-/** One direction of a session: in order, each message after its delay. */
-class Pipe {
-  readonly #two: Two;
-  readonly #delay: () => number;
-  #last = 0;
-
-  constructor(two: Two, delay: () => number) {
-    this.#two = two;
-    this.#delay = delay;
-  }
-
-  send(event: () => void): void {
-    this.#last = Math.max(this.#last, this.#two.now + this.#delay());
-    this.#two.at(this.#last - this.#two.now, event);
-  }
-}
-
-Deno.test("Roster: two who dial each other at once are left with one session, the same for both", () => {
-  const delays = fc.array(fc.integer({ min: 0, max: 250 }), { minLength: 1, maxLength: 30 });
-  const dials = fc.array(
-    fc.tuple(fc.integer({ min: 0, max: 1 }), fc.integer({ max: 400, min: 0 })),
-    {
-      minLength: 1,
-      maxLength: 5,
-    },
-  );
-  fc.assert(
-    fc.property(delays, dials, (delays, dials) => {
-      const two = new Two(delays, () => 0.5);
-      for (const [side, at] of dials) two.at(at, () => two.dial(side));
-      two.run(5_000);
-      const [here, there] = two.open.map((open) => [...open.keys()]);
-      assertEquals([here!.length, here], [1, there]);
-      const linked = two.sides.map(({ roster }) => roster.memberOf(here![0]!));
-      assert(linked.every((each) => each !== undefined));
-      // Nothing more happens.
-      const [ended, sessions] = [two.ended, here!.length];
-      two.run(120_000);
-      assertEquals([two.ended, two.open[0]!.size], [ended, sessions]);
-    }),
-    { numRuns: 500 },
-  );
 });
