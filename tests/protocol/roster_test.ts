@@ -92,8 +92,12 @@ Deno.test("Roster: a program started anew takes the place of the one before, onc
   const verdict = rig.join("anew", anew);
   assertEquals(verdict, { keep: true, replaces: "old", since: 1_001_000, returning: true });
   assertEquals(names.take("anew", "bob", true), { name: "bob" });
-  rig.now += 120_000;
+  rig.join("carol", member(2));
+  rig.roster.told("carol", [{ ...old, addresses: [{ host: "10.0.0.1", port: 1 }] }]);
+  rig.now += HOUR_MS - 1;
   assertEquals(rig.due, [], "the program before is not dialled");
+  rig.now += 1;
+  assertEquals(rig.due.length, 1, "unless it is told of still, an hour later");
 });
 
 Deno.test("Roster: a program started anew gets the name when the one before turns out to be away", () => {
@@ -145,6 +149,15 @@ Deno.test("Roster: who said goodbye, or was sent away, is no member and not dial
     rig.roster.left("again", "lost");
     rig.now += 4_000;
     assertEquals(rig.due, [memberId(member(1))], "it came by itself, and is a member again");
+  }
+});
+
+Deno.test("Roster: who ends our only session as one too many is not dialled for two seconds", () => {
+  for (const how of ["duplicate", "lost"] as const) {
+    const rig = new Rig();
+    rig.join("bob", member(1, { began: 9 }));
+    rig.roster.left("bob", how);
+    assertEquals(rig.roster.dials.nextDue(), how === "duplicate" ? 3_000 : 1_000);
   }
 });
 
