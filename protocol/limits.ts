@@ -63,8 +63,6 @@ export const MAX_LINES_BYTES = 32 * 1_048_576;
 export const MAX_AUTHOR_BYTES = 8 * 1_048_576;
 /** Logs of which positions are kept. */
 export const MAX_LOGS = 1_024;
-/** Instances of one author whose lines are kept: its last ones. */
-export const MAX_INSTANCES = 8;
 /** Milliseconds that somebody who hands on waits for others to fill a gap before it skips it. */
 export const GAP_WAIT_MS = 120_000;
 /** Milliseconds that a lost member is still one. */

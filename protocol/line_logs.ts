@@ -2,7 +2,6 @@ import { encodeText } from "./bytes.ts";
 import {
   LINE_LIFE_MS,
   MAX_AUTHOR_BYTES,
-  MAX_INSTANCES,
   MAX_LINES,
   MAX_LINES_BYTES,
   MAX_LOGS,
@@ -19,8 +18,6 @@ export interface LogLimits {
   bytes: number;
   /** Bytes of lines that are kept of one author. */
   authorBytes: number;
-  /** Instances of one author whose lines are kept. */
-  instances: number;
   /** Logs, with lines or without. */
   logs: number;
   /** Milliseconds that lines are kept. */
@@ -31,7 +28,6 @@ const LIMITS: LogLimits = {
   lines: MAX_LINES,
   bytes: MAX_LINES_BYTES,
   authorBytes: MAX_AUTHOR_BYTES,
-  instances: MAX_INSTANCES,
   logs: MAX_LOGS,
   lifeMs: LINE_LIFE_MS,
 };
@@ -87,7 +83,6 @@ export class LineLogs {
 
   /** Appends a line to a log, and drops what there is no more room for; never the line itself. */
   append(log: LineLog, line: StoredLine, genuine?: boolean): void {
-    if (log.size === 0) this.#dropInstances(log);
     const textBytes = encodeText(line.text).length + line.name.length;
     const bytes = log.append(line, textBytes, genuine);
     log.owner.lines++;
@@ -140,20 +135,6 @@ export class LineLogs {
     }
     if (oldest) this.#drop(oldest);
     return oldest !== undefined;
-  }
-
-  /** Makes room for the first line of a log: of an author's instances, the one idle longest goes. */
-  #dropInstances(log: LineLog): void {
-    const touched = new Map<string, number>();
-    for (const { size, instance, touchedAt } of log.owner.logs) {
-      const id = instance.toHex();
-      if (size > 0) touched.set(id, Math.max(touchedAt, touched.get(id) ?? 0));
-    }
-    if (touched.size < this.#limits.instances || touched.has(log.instance.toHex())) return;
-    const [idlest] = [...touched].reduce((a, b) => b[1] < a[1] ? b : a);
-    for (const each of log.owner.logs) {
-      while (each.size > 0 && each.instance.toHex() === idlest) this.#drop(each);
-    }
   }
 
   #drop(log: LineLog): void {

@@ -76,7 +76,8 @@ export class Member {
   shownSet = new Set<string>();
   /** When a line was taken in by what runs now, and by what was restored. */
   takenAt = new Map<string, number>();
-  /** When it last forgot all it knew, lines and members. */
+  /** When it first, and last, forgot all it knew, lines and members. */
+  firstForgotAt = Infinity;
   forgotAt = 0;
 
   constructor(readonly mesh: ChatMesh, readonly name: string, readonly number: number) {
@@ -143,6 +144,7 @@ export class Member {
     this.disk = emptyDisk();
     if (linesOnly) Object.assign(this.disk, { members, signingKeys });
     else this.forgotAt = this.mesh.now;
+    if (!linesOnly) this.firstForgotAt = Math.min(this.firstForgotAt, this.mesh.now);
     this.shown = [];
     this.shownSet.clear();
     this.takenAt.clear();

@@ -118,8 +118,7 @@ function isOwed(said: Said, to: Member, first: number): boolean {
   if (to.forgotAt > at) return false;
   if (line.to) return line.to[0] === to.number && isKept(said) && said.audience.has(to.number);
   const old = (member: Member) => by.mesh.members.indexOf(member) < first;
-  const someHave = old(by) && by.forgotAt === 0 || old(by) && by.forgotAt > at;
-  if (someHave && old(to)) {
+  if (old(by) && by.firstForgotAt > at && old(to)) {
     return by.mesh.members.some((each) =>
       old(each) && each.forgotAt <= at && each.shownSet.has(said.id)
     );
