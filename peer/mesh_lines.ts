@@ -4,6 +4,7 @@
  *     logs   an author's lines, to all or to one key
  *     lines  those of the last hour; the oldest of whoever has most go if there are too many
  *
+ * The file has 64 MiB at most: twice the lines' bytes, where a page has room for one line alone.
  * Where something throws, nothing of this object is to be used any more: it counts what the
  * database has.
  */
@@ -20,12 +21,10 @@ import type { Channel, LogId, LogPosition, StoredLine } from "../protocol/line.t
 import type { StatementSync } from "node:sqlite";
 import type { Statements } from "./database.ts";
 
-/** Bytes, about, that a file may have. */
-const MAX_FILE_BYTES = 67_108_864;
 /** Bytes of text of a line that is kept: a restart does without a longer one. */
 const MAX_TEXT_BYTES = 1_048_576;
 /** What a line costs besides its text, about. */
-const LINE_COST = 200;
+const LINE_COST = 300;
 /** Lines that are dropped at a time where there are too many. */
 const DROPPED_AT_ONCE = 64;
 /** The recipient of what is to all. */
@@ -208,7 +207,7 @@ export class MeshLines {
     const { lines, bytes } = this.#total;
     if (lines > MAX_LINES) return this.#most("lines");
     const most = this.#most("bytes");
-    const tooMuch = bytes > MAX_LINES_BYTES || this.#usedBytes() > MAX_FILE_BYTES ||
+    const tooMuch = bytes > MAX_LINES_BYTES ||
       (this.#shares.get(most ?? "")?.bytes ?? 0) > MAX_AUTHOR_BYTES;
     return tooMuch ? most : undefined;
   }
@@ -221,13 +220,6 @@ export class MeshLines {
       if (much > most) [found, most] = [author, much];
     }
     return found;
-  }
-
-  /** Of the file, without what is free in it. */
-  #usedBytes(): number {
-    const [all, free, size] = ["page_count", "freelist_count", "page_size"]
-      .map((name) => this.#prepare(`PRAGMA ${name}`).get()![name] as number);
-    return (all! - free!) * size!;
   }
 
   /** @returns whether there was anything to drop */
