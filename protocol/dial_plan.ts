@@ -22,7 +22,7 @@ import {
   SECOND_DIALLER_MS,
 } from "./limits.ts";
 import { compareMembers, type KeyedMember, memberId } from "./member.ts";
-import { interleaveAddresses } from "./member_addresses.ts";
+import { interleaveAddresses, usableAddresses } from "./member_addresses.ts";
 
 /** Milliseconds after the first failure; doubled with each further one, up to the longest. */
 const FIRST_PAUSE_MS = 1_000;
@@ -75,6 +75,17 @@ export interface DialPlanOptions {
 /** What a member is to the plan. */
 type Who = FormerMember & { readonly instance?: Uint8Array };
 
+/** What a session tells of somebody: its addresses are looked at only when it is to be dialled. */
+class Telling {
+  #usable: Address[] | undefined;
+
+  constructor(readonly who: Who, readonly onThisMachine: boolean) {}
+
+  get addresses(): Address[] {
+    return this.#usable ??= usableAddresses(this.who.addresses, this.onThisMachine);
+  }
+}
+
 interface Candidate {
   readonly id: string;
   /** In hexadecimal. */
@@ -86,7 +97,7 @@ interface Candidate {
   /** Whether there was a session with it that lasted. */
   met: boolean;
   /** What is told of it now, by the session in which it is. */
-  readonly told: Map<string, Who>;
+  readonly told: Map<string, Telling>;
   /** Those who have told of it, in hexadecimal: for each it counts as one of theirs. */
   readonly tellers: Set<string>;
   /** Until when it is dialled though nobody tells of it. */
@@ -102,6 +113,14 @@ interface Candidate {
   dialling: boolean;
 }
 
+/** Whoever tells of others, in one session. */
+interface Teller {
+  /** In hexadecimal. */
+  readonly key: string;
+  readonly onThisMachine: boolean;
+  readonly members: readonly KeyedMember[];
+}
+
 export class DialPlan {
   readonly #options: DialPlanOptions;
   readonly #random: () => number;
@@ -109,7 +128,7 @@ export class DialPlan {
   /** Those with whom there is a session. */
   readonly #linked = new Set<Candidate>();
   /** What each session tells, and whose session it is. */
-  readonly #tellers = new Map<string, { readonly key: string; readonly members: KeyedMember[] }>();
+  readonly #tellers = new Map<string, Teller>();
   #unmetBudget = UNMET_BURST;
   #budgetAt: number;
 
@@ -123,12 +142,16 @@ export class DialPlan {
    * A session tells who else there is, instead of what it told before.
    * @param session by which it is told
    * @param teller whose key that session has proven
-   * @param members with usable addresses
+   * @param onThisMachine whether it is over loopback: only then are loopback addresses of use
    */
-  tell(session: string, teller: Uint8Array, members: readonly KeyedMember[]): void {
-    const key = teller.toHex();
+  tell(
+    session: string,
+    teller: Uint8Array,
+    members: readonly KeyedMember[],
+    onThisMachine = false,
+  ): void {
     const bounded = members.slice(0, MAX_MEMBERS);
-    this.#tellers.set(session, { key, members: bounded });
+    this.#tellers.set(session, { key: teller.toHex(), onThisMachine, members: bounded });
     const named = new Set(bounded.map(memberId));
     for (const { id, told } of this.#candidates.values()) if (!named.has(id)) told.delete(session);
     this.#forget();
@@ -178,9 +201,9 @@ export class DialPlan {
     candidate.goneUntil = this.#now + MEMBER_GRACE_MS;
   }
 
-  /** Has members of another time dialled until one with their key is here. */
+  /** Has members of another time, the first 64, dialled until one with their key is here. */
   remember(members: readonly FormerMember[]): void {
-    for (const member of members) {
+    for (const member of members.slice(0, MAX_MEMBERS)) {
       if (this.#ofKey(member.key).some(({ linkedAt }) => linkedAt !== undefined)) continue;
       const candidate = this.#of(member.key.toHex(), member);
       candidate.own = candidate.met = true;
@@ -297,7 +320,8 @@ export class DialPlan {
 
   /** Takes up those whom a session tells of, as far as there is room for its teller's. */
   #consider(session: string): void {
-    const { key, members } = this.#tellers.get(session)!;
+    const teller = this.#tellers.get(session)!;
+    const { key, members } = teller;
     let unmet = [...this.#candidates.values()]
       .filter(({ own, tellers }) => !own && tellers.has(key)).length;
     for (const member of members) {
@@ -308,15 +332,17 @@ export class DialPlan {
       if (this.#isSelf(member)) continue;
       if (!known && this.#candidates.size >= MAX_DIAL_CANDIDATES) continue;
       if (counts) unmet++;
-      this.#told(this.#of(id, member), session, key, member);
+      this.#told(this.#of(id, member), session, teller, member);
     }
   }
 
-  #told(candidate: Candidate, session: string, teller: string, member: KeyedMember): void {
+  #told(candidate: Candidate, session: string, teller: Teller, member: KeyedMember): void {
     const isNew = !candidate.told.has(session);
     const isFirst = candidate.tellers.size === 0;
-    candidate.told.set(session, member);
-    if (candidate.tellers.size < MAX_DIAL_CANDIDATES) candidate.tellers.add(teller);
+    if (candidate.told.get(session)?.who !== member) {
+      candidate.told.set(session, new Telling(member, teller.onThisMachine));
+    }
+    if (candidate.tellers.size < MAX_DIAL_CANDIDATES) candidate.tellers.add(teller.key);
     if (!candidate.own) candidate.who = member;
     if (isFirst && !candidate.own) candidate.nextAt = this.#now + this.#turn(member);
     else if (isNew) this.#hurry(candidate);
@@ -374,10 +400,11 @@ export class DialPlan {
 
   /** What itself said of where it is comes first of each, then what others say. */
   #where({ key, who, told, own }: Candidate): Omit<DialTarget, "id"> {
-    const says = own ? [who, ...told.values()] : [...told.values()];
     const taken = this.#places(key);
-    const addresses = interleaveAddresses(says.map((each) => each.addresses))
+    const lists = [...told.values()].map(({ addresses }) => addresses);
+    const addresses = interleaveAddresses(own ? [who.addresses, ...lists] : lists)
       .filter((each) => !taken.some(({ host, port }) => host === each.host && port === each.port));
+    const says = [...own ? [who] : [], ...[...told.values()].map((telling) => telling.who)];
     const relay = says.find((each) => each.relay !== undefined)?.relay;
     return { key: who.key, name: who.name, addresses, relay };
   }

@@ -3,6 +3,7 @@
  * member stays, who is told of whom, and, by its parts, who is dialled (`DialPlan`), who is shown
  * under which name (`ShownNames`), and since when somebody is a member (`Memberships`). Pure.
  */
+import { isLoopback } from "./address.ts";
 import { compareBytes, equalBytes } from "./bytes.ts";
 import { DialPlan, type DialPlanOptions } from "./dial_plan.ts";
 import { ProtocolError } from "./errors.ts";
@@ -154,7 +155,7 @@ export class Roster {
   told(id: string, members: readonly KeyedMember[]): void {
     const link = this.#links.get(id);
     if (!link) return;
-    this.dials.tell(id, link.member.key, members.map((each) => usable(each, link)));
+    this.dials.tell(id, link.member.key, members, link.onThisMachine);
   }
 
   /** What MEMBERS says to the member of a session: those with whom we have another, 64 at most. */
@@ -162,10 +163,10 @@ export class Roster {
     const to = this.#links.get(id);
     const others = [...this.#links.values()].filter((link) => link !== to);
     // Where there are too many, the others have been told of those who came first.
-    return others.slice(-MAX_MEMBERS)
-      .map(({ member, onThisMachine }) =>
-        usable(member, { onThisMachine: onThisMachine && to?.onThisMachine === true })
-      );
+    return others.slice(-MAX_MEMBERS).map(({ member }) => {
+      if (to?.onThisMachine) return member;
+      return { ...member, addresses: member.addresses.filter(({ host }) => !isLoopback(host)) };
+    });
   }
 
   /** Who there is a session with, by its id here. */

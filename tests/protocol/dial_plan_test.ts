@@ -169,6 +169,16 @@ Deno.test("DialPlan: a member is told at many addresses: the union, its own and 
   assertEquals(rig.attempts[0]!.hosts, wanted);
 });
 
+Deno.test("DialPlan: loopback is dialled only if it is told over loopback", () => {
+  const rig = new Rig();
+  const told = [{ host: "127.0.0.1", port: 1 }, { host: "10.0.0.1", port: 1 }];
+  rig.plan.tell("far", member(98).key, [member(1, { began: 9, addresses: told })]);
+  rig.begin();
+  rig.plan.tell("near", member(99).key, [member(2, { began: 9, addresses: told })], true);
+  rig.begin();
+  assertEquals(rig.attempts.map(({ hosts }) => hosts), [["10.0.0.1"], ["127.0.0.1", "10.0.0.1"]]);
+});
+
 Deno.test("DialPlan: where a program of the same key is now, the one before it is not dialled", () => {
   const rig = new Rig();
   const [old, anew] = [member(1, { began: 1 }), member(1, { began: 2 })];
