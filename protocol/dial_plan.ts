@@ -90,7 +90,7 @@ interface Candidate {
   readonly id: string;
   /** In hexadecimal. */
   readonly key: string;
-  /** As it was last known, from itself or from others. */
+  /** As it has told itself, or else as it was told of at first. */
   who: Who;
   /** Whether it is as it has told itself. */
   own: boolean;
@@ -343,7 +343,6 @@ export class DialPlan {
       candidate.told.set(session, new Telling(member, teller.onThisMachine));
     }
     if (candidate.tellers.size < MAX_DIAL_CANDIDATES) candidate.tellers.add(teller.key);
-    if (!candidate.own) candidate.who = member;
     if (isFirst && !candidate.own) candidate.nextAt = this.#now + this.#turn(member);
     else if (isNew) this.#hurry(candidate);
   }
@@ -401,12 +400,13 @@ export class DialPlan {
   /** What itself said of where it is comes first of each, then what others say. */
   #where({ key, who, told, own }: Candidate): Omit<DialTarget, "id"> {
     const taken = this.#places(key);
-    const lists = [...told.values()].map(({ addresses }) => addresses);
+    const others = [...told.values()];
+    const lists = others.map(({ addresses }) => addresses);
     const addresses = interleaveAddresses(own ? [who.addresses, ...lists] : lists)
       .filter((each) => !taken.some(({ host, port }) => host === each.host && port === each.port));
-    const says = [...own ? [who] : [], ...[...told.values()].map((telling) => telling.who)];
-    const relay = says.find((each) => each.relay !== undefined)?.relay;
-    return { key: who.key, name: who.name, addresses, relay };
+    // Where it has not told itself, who told of it first is believed: later ones change nothing.
+    const { name, relay } = own ? who : others[0]?.who ?? who;
+    return { key: who.key, name, addresses, relay };
   }
 
   /** Where another instance of the key is now: whoever was there before it is not any more. */

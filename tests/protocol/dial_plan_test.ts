@@ -169,6 +169,22 @@ Deno.test("DialPlan: a member is told at many addresses: the union, its own and 
   assertEquals(rig.attempts[0]!.hosts, wanted);
 });
 
+Deno.test("DialPlan: who tells of somebody first is believed, then whoever does still, itself always", () => {
+  const rig = new Rig();
+  const bob = (name: string) => member(1, { began: 9, name, relay: `${name}.example:8080` });
+  const id = memberId(bob("bob"));
+  const found = () => [rig.plan.where(id)?.name, rig.plan.where(id)?.relay];
+  assertEquals(found(), [undefined, undefined]);
+  rig.plan.tell("carol", member(99).key, [bob("bob")]);
+  rig.plan.tell("liar", member(98).key, [bob("lie")]);
+  assertEquals(found(), ["bob", "bob.example:8080"]);
+  rig.plan.untell("carol");
+  assertEquals(found(), ["lie", "lie.example:8080"]);
+  rig.plan.linked(bob("robert"));
+  rig.plan.tell("liar", member(98).key, [bob("lie")]);
+  assertEquals(found(), ["robert", "robert.example:8080"]);
+});
+
 Deno.test("DialPlan: loopback is dialled only if it is told over loopback", () => {
   const rig = new Rig();
   const told = [{ host: "127.0.0.1", port: 1 }, { host: "10.0.0.1", port: 1 }];
