@@ -93,8 +93,14 @@ export class SyncBatch {
     if (this.#failure) throw this.#failure.error;
   }
 
-  /** After an error: as `flush`, but whatever comes of it; closes all that is open. */
+  /**
+   * After an error: closes all that is open. As `flush`, whatever comes of it, but only for files
+   * that get a name of their own; the others are not worth the wait.
+   */
   async close(): Promise<void> {
+    for (const { file, whenSynced } of this.#open) if (!whenSynced) file.close();
+    this.#open = this.#open.filter(({ whenSynced }) => whenSynced);
+    this.#closed = this.#closed.filter(({ whenSynced }) => whenSynced);
     await this.flush().catch(() => {});
     await this.#syncing;
     await this.#lanes.settled();

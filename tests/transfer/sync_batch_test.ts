@@ -127,6 +127,22 @@ Deno.test("SyncBatch says which file cannot be synced when the file system could
   await batch.close();
 });
 
+Deno.test("SyncBatch.close() names the complete files, and waits for no others", async () => {
+  using rig = new Rig();
+  const sync = new FakeSync();
+  const batch = new SyncBatch(new FileSystemSync(sync.options));
+  const files = new Files(rig, batch);
+  await files.add(MANY);
+  await batch.close();
+  assertEquals([files.named.length, sync.folders.length], [MANY, 1]);
+  for (let n = 0; n < 2 * MANY; n++) {
+    const path = rig.file(`g${n}`, "x");
+    await batch.add({ file: Deno.openSync(path, { write: true }), path, bytes: 1 });
+  }
+  await batch.close();
+  assertEquals(sync.folders.length, 1);
+});
+
 Deno.test("SyncBatch syncs many folders at once", async () => {
   using rig = new Rig();
   const sync = new FakeSync();
