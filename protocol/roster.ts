@@ -117,7 +117,7 @@ export class Roster {
 
   /**
    * The connection of a session is lost; the session waits for another.
-   * @returns the session that has taken its place, and its name here, if its member has been started
+   * @returns the session that has taken its place, and its name here, if its program has been started
    *   anew meanwhile: this one is then to be ended with GOODBYE 7
    */
   away(id: string): string | undefined {
@@ -189,14 +189,12 @@ export class Roster {
 
   /** The session of the program that somebody who comes ran before, if it shows no sign of life. */
   #predecessorOf(link: Link): Link | undefined {
-    return [...this.#links.values()].find((each) => each.away && isSameUser(each, link));
+    return [...this.#links.values()].find((each) => each.away && succeeds(link, each));
   }
 
-  /** The session of a program that began after the one of this session, which is away. */
+  /** The session of a program that was started after the one of this session, which is away. */
   #successorOf(link: Link): Link | undefined {
-    return [...this.#links.values()].find((each) =>
-      !each.away && isSameUser(each, link) && compareMembers(each.member, link.member) > 0
-    );
+    return [...this.#links.values()].find((each) => !each.away && succeeds(each, link));
   }
 
   #replace(link: Link, by: Link): void {
@@ -213,9 +211,10 @@ export class Roster {
   }
 }
 
-/** Whether two sessions are with programs that go by the same key and name. */
-function isSameUser({ member: one }: Link, { member: other }: Link): boolean {
-  return equalBytes(one.key, other.key) && isSameButForNumber(one.name, other.name);
+/** Whether a session is with a program started later than the other's, by the same key and name. */
+function succeeds({ member: later }: Link, { member: earlier }: Link): boolean {
+  return equalBytes(later.key, earlier.key) && isSameButForNumber(later.name, earlier.name) &&
+    compareMembers(later, earlier) > 0;
 }
 
 /** A member with those of its addresses that are of use to whoever has this session. */

@@ -127,6 +127,14 @@ Deno.test("Roster: two programs of one user are both there, the second under ano
   assertEquals(rig.roster.memberships.remembered.map(({ state }) => state), ["left"]);
 });
 
+Deno.test("Roster: the earlier of two programs that comes back does not end the other", () => {
+  const rig = new Rig();
+  rig.join("later", member(1, { name: "bob", began: 7 }));
+  rig.roster.away("later");
+  const verdict = rig.join("earlier", member(1, { name: "bob-2" }));
+  assert(verdict.keep && verdict.replaces === undefined);
+});
+
 Deno.test("Roster: a program with another name is not taken for the one that is away", () => {
   const rig = new Rig();
   rig.join("one", member(1, { name: "bob" }));
