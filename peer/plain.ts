@@ -155,12 +155,14 @@ export class PlainRoom {
     if (line.length > MAX_PLAIN_LINE_BYTES) throw new P2pError("Line not sent: longer than 1 MiB");
     const to = this.#active.filter(({ origin, here }) => here || origin !== "told");
     if (to.length === 0) this.#output.say("Nobody is here yet to read that.");
+    const served = new Set<object>();
     await Promise.all(to.map(async (peer) => {
       if (!peer.here) await peer.introduced;
-      if (!peer.retired) return await peer.writer.send(line);
-      // Another connection to the same one has taken the place of this one meanwhile.
-      const successor = this.#active.find(({ node }) => node?.nodeId === peer.node?.nodeId);
-      if (successor && !to.includes(successor)) await successor.writer.send(line);
+      // Two connections may have turned out to be one program's meanwhile.
+      if (served.has(peer.person)) return;
+      served.add(peer.person);
+      const stays = this.#active.find(({ person }) => person === peer.person);
+      await stays?.writer.send(line);
     }));
   }
 
@@ -317,6 +319,7 @@ export class PlainRoom {
     if (peer.here) this.#output.event("disconnected", { peer: peer.name });
     stays.here = true;
     stays.name = goes.name = twin.name;
+    stays.person = goes.person = twin.person;
     for (const address of goes.addresses) stays.isAt(address);
     this.#retire(goes);
     stays.introduce();

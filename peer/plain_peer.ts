@@ -29,6 +29,8 @@ export class PlainPeer {
   readonly lists: RateLimit;
   /** What it said in its JOIN. */
   node: PlainNode | undefined;
+  /** Any value that all connections to one program share. */
+  person: object = {};
   /** What it is shown as. */
   name: string;
   /** Whether its arrival was told. */

@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { Output } from "../../peer/output.ts";
 import { PlainRoom } from "../../peer/plain.ts";
+import { PlainWriter } from "../../peer/plain_writer.ts";
 import { Sink } from "../../peer/terminal/sink.ts";
 import type { PlainConnection } from "../../peer/plain_peer.ts";
-import type { Address } from "../../protocol/address.ts";
 import { encodeText } from "../../protocol/bytes.ts";
 import { UnreachableError } from "../../protocol/errors.ts";
 import { FakeClock, settled } from "../fakes/clock.ts";
@@ -64,7 +64,7 @@ class Rig {
   readonly there = new Map<string, Guest>();
   readonly room: PlainRoom;
 
-  constructor(options: { joins?: boolean; listening?: Address } = {}) {
+  constructor(options: { joins?: boolean; json?: boolean } = {}) {
     const sink = new Sink({
       isTerminal: () => false,
       writeSync: (bytes) => {
@@ -73,20 +73,20 @@ class Rig {
       },
     });
     this.room = new PlainRoom({
-      output: new Output({ stdout: sink, stderr: sink, color: false }),
+      output: new Output({ stdout: sink, stderr: sink, color: false, json: options.json ?? false }),
       clock: this.clock,
       nodeId: OWN_ID,
       name: "Alice",
       joins: options.joins ?? true,
-      listening: options.listening ?? LISTENING,
+      listening: LISTENING,
       dial: ({ host, port }) => this.#dial(`${host}:${port}`),
       onLeft: (name) => void this.left.push(name),
     });
   }
 
   /** Somebody who reads, and comes. */
-  async comes(remote: string): Promise<Guest> {
-    const guest = new Guest(remote).listen();
+  async comes(remote: string, localHost?: string): Promise<Guest> {
+    const guest = new Guest(remote, localHost).listen();
     this.room.enter(guest.near, "accepted");
     await settled();
     return guest;
@@ -260,6 +260,66 @@ Deno.test("PlainRoom keeps both of two with one node id from two machines", asyn
   assertEquals(rig.room.members.others.map(({ name }) => name), ["bob", "bob-2"]);
   assert(bob.lines.includes("hello") && liar.lines.includes("hello"));
   await rig.end();
+});
+
+Deno.test("PlainRoom says a line once to who comes by two connections while it is said", async () => {
+  const rig = new Rig();
+  const [one, two] = [await rig.comes("192.168.1.9:1"), await rig.comes("192.168.1.9:2")];
+  const saying = rig.room.say("once");
+  await one.send(`JOIN|${node("b")}`);
+  await two.send(`JOIN|${node("b")}`);
+  await saying;
+  await settled();
+  assertEquals([...one.lines, ...two.lines].filter((line) => line === "once").length, 1);
+  const three = await rig.comes("192.168.1.9:3");
+  const sayingMore = rig.room.say("more");
+  await three.send(`JOIN|${node("b")}`);
+  await sayingMore;
+  await settled();
+  assertEquals([...two.lines, ...three.lines].filter((line) => line === "more").length, 1);
+  await rig.end();
+});
+
+Deno.test("PlainRoom tells that the address is gone under which a second connection was shown", async () => {
+  const rig = new Rig({ joins: false, json: true });
+  const [one, two] = [await rig.comes("192.168.1.9:1"), await rig.comes("192.168.1.9:2")];
+  await one.send(`JOIN|${node("b")}`);
+  await two.send(`JOIN|${node("b")}`, "hello");
+  const events = rig.said.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+  assertEquals(events.map(({ event, peer, name, from }) => [event, peer ?? from, name]), [
+    ["connected", "192.168.1.9:1", undefined],
+    ["connected", "192.168.1.9:2", undefined],
+    ["renamed", "192.168.1.9:1", "b"],
+    ["disconnected", "192.168.1.9:2", undefined],
+    ["message", "b", undefined],
+  ]);
+  await rig.end();
+});
+
+Deno.test("PlainRoom tells those on other machines where to reach one on its own", async () => {
+  const rig = new Rig();
+  const neighbour = await rig.comes("127.0.0.1:1000", "127.0.0.1");
+  await neighbour.send(`JOIN|${node("b", "127.0.0.1:1")}`);
+  const near = await rig.comes("127.0.0.1:1001", "127.0.0.1");
+  await near.send(`JOIN|${node("c", "127.0.0.1:0")}`);
+  const far = await rig.comes("192.168.1.9:1000");
+  await far.send(`JOIN|${node("d", "192.168.1.9:0")}`);
+  assertEquals(listsOf(near), [["b 127.0.0.1:1"]]);
+  assertEquals(listsOf(far), [["b 192.168.1.5:1"]]);
+  await rig.end();
+});
+
+Deno.test("PlainWriter writes nothing behind its end, and what was sent before it", async () => {
+  const guest = new Guest("1.2.3.4:1").listen();
+  const clock = new FakeClock();
+  const writer = new PlainWriter(guest.near, clock);
+  writer.send(encodeText("first\n"));
+  const ended = writer.end();
+  await writer.send(encodeText("late\n"));
+  await ended;
+  await settled();
+  assertEquals([guest.lines, writer.closed, clock.pending], [["first"], false, 0]);
+  writer.close();
 });
 
 Deno.test("PlainRoom lets go who says that it is this very program, and shows nothing of it", async () => {
