@@ -41,6 +41,7 @@ export const COMMANDS = {
       port: { kind: "port" },
       host: TEXT,
       peer: { kind: "strings" },
+      rejoin: SWITCH,
       name: NAME,
       dir: TEXT,
       yes: SWITCH,
@@ -75,7 +76,7 @@ export const COMMANDS = {
       json: SWITCH,
       quiet: SWITCH,
     },
-    operands: { name: "ADDRESS", min: 1, max: 1 },
+    operands: { name: "ADDRESS", min: 0, max: 1 },
   },
   send: {
     flags: {

@@ -1,4 +1,5 @@
 /** What is typed in a chat: lines to say, and commands that begin with a slash. */
+import { type Address, formatAddress } from "../protocol/address.ts";
 import { FileError, P2pError } from "../protocol/errors.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
 import { collectSources } from "../transfer/walk.ts";
@@ -23,7 +24,7 @@ export const COMMANDS = [
   },
   { name: "history", takes: "[N]", does: "the last lines, 20 or N, with those who are here" },
   { name: "l", takes: "", does: "who is here" },
-  { name: "p", takes: "", does: "their addresses, fingerprints and the path the bytes take" },
+  { name: "p", takes: "", does: "who they are, where they listen, the path the bytes take" },
   { name: "nick", takes: "NAME", does: "go by another name" },
   { name: "kick", takes: "NAME [WORDS]", does: "send somebody away, and let their key in no more" },
   { name: "help", takes: "", does: "this" },
@@ -41,7 +42,7 @@ export type AfterLine = "go on" | "quit";
  */
 export async function takeLine(host: Host, room: Room, line: string): Promise<AfterLine> {
   if (!line.startsWith("/") || line.startsWith("//")) {
-    if (line !== "") await room.say(line.startsWith("//") ? line.slice(1) : line);
+    if (line !== "") await room.mesh.say(line.startsWith("//") ? line.slice(1) : line);
     return "go on";
   }
   const [, command = "", argument = ""] = /^\/(\S*)\s*(.*?)\s*$/su.exec(line)!;
@@ -74,7 +75,7 @@ async function runCommand(
     case "p":
       return listPeers(host, room);
     case "nick":
-      await room.rename(requireName(argument));
+      room.rename(requireName(argument));
       return host.output.say(`You are now called ${host.name}`);
     case "help":
       return host.output.say(...help());
@@ -84,29 +85,37 @@ async function runCommand(
 }
 
 async function sayToOne(host: Host, room: Room, argument: string): Promise<void> {
-  const { name, rest: text, peers } = addresseeOf(room.chatting, argument, "/msg NAME TEXT");
+  const { mesh, chatting } = room;
+  const here = chatting.map(partyOf);
+  const everybody = [...here, ...mesh.absent];
+  const { name, rest: text, among } = addresseeOf(everybody, argument, "/msg NAME TEXT");
   if (text === "") throw new P2pError("Nothing said: no text", { hint: "/msg NAME TEXT" });
-  await room.sayPrivately(peers, text);
-  host.output.say(`To ${name} (privately): ${text}`);
+  // Who is here is meant, if somebody who is not goes by the same name.
+  const [to] = among;
+  await mesh.sayPrivately([to!], text);
+  const later = here.includes(to!) ? "" : ", who is away: kept for an hour";
+  host.output.say(`To ${name} (privately${later}): ${text}`);
 }
 
 async function kick(host: Host, room: Room, argument: string): Promise<void> {
-  const { name, rest: words, peers } = addresseeOf(room.peers, argument, "/kick NAME [WORDS]");
+  const { name, rest: words, among } = addresseeOf(room.peers, argument, "/kick NAME [WORDS]");
   host.output.say(`${name} is sent away, and not let in again until p2p ends`);
-  await room.sendAway(peers, words);
+  await room.sendAway(among, words);
 }
 
 /**
  * Who is meant by the name at the front, and what stands behind it.
  * @throws {P2pError} if it is nobody among these
  */
-function addresseeOf(among: readonly Peer[], argument: string, usage: string) {
-  const addressed = splitAddressee(among.map(({ name }) => name), argument);
-  if (addressed) {
-    return { ...addressed, peers: among.filter(({ name }) => name === addressed.name) };
-  }
+function addresseeOf<Somebody extends { name: string }>(
+  all: readonly Somebody[],
+  argument: string,
+  usage: string,
+) {
+  const addressed = splitAddressee(all.map(({ name }) => name), argument);
+  if (addressed) return { ...addressed, among: all.filter(({ name }) => name === addressed.name) };
   if (argument === "") throw new P2pError("Nobody was named", { hint: usage });
-  const names = among.map(({ name }) => name).join(", ");
+  const names = all.map(({ name }) => name).join(", ");
   throw new P2pError(`Nobody here is called ${argument.split(/\s/, 1)[0]}`, {
     hint: names ? `Here: ${names}` : "Wait until somebody has come.",
   });
@@ -189,21 +198,44 @@ function help(): string[] {
 }
 
 function listNames(host: Host, room: Room): void {
-  const names = room.peers.map((peer) => peer.name);
-  host.output.say(`Here: ${[`${host.name} (you)`, ...names].join(", ")}`);
-  host.output.event("peers", { peers: room.peers.map(describePeer) });
+  const names = room.peers.map(({ name, session }) =>
+    session.state === "away" ? `${name} (away)` : name
+  );
+  const absent = room.mesh.absent.map(({ name }) => `${name} (away)`);
+  host.output.say(`Here: ${[`${host.name} (you)`, ...names, ...absent].join(", ")}`);
+  tellPeers(host, room);
 }
 
 function listPeers(host: Host, room: Room): void {
-  const peers = room.peers.map(describePeer);
+  const { mesh, peers } = room;
   const own = [`${host.name} (you)`, fingerprint(host.identity.publicKey)];
   const rows = peers.map((peer) => {
-    const roundTrip = peer.roundTripMs === undefined ? "" : `${peer.roundTripMs} ms`;
-    const path = peer.state === "away" ? "away" : peer.path;
-    return [peer.name, peer.fingerprint, peer.address, path, roundTrip];
+    const { name, fingerprint, address, path, state, roundTripMs } = describePeer(room, peer);
+    const roundTrip = roundTripMs === undefined ? "" : `${roundTripMs} ms`;
+    const listening = place(mesh.addressesOf(peer));
+    return [name, fingerprint, listening, address, state === "away" ? "away" : path, roundTrip];
   });
-  host.output.say(...alignColumns([own, ...rows]));
-  host.output.event("peers", { peers });
+  const absent = mesh.absent.map(({ name, key }) => [name, fingerprint(key), "", "", "away"]);
+  host.output.say(
+    ...alignColumns([
+      ["NAME", "KEY", "LISTENS AT", "ADDRESS", "PATH", "ROUND TRIP"],
+      [...own, place(mesh.ownAddresses)],
+      ...rows,
+      ...absent,
+    ]),
+  );
+  tellPeers(host, room);
+}
+
+function tellPeers({ output }: Host, room: Room): void {
+  const peers = room.peers.map((peer) => describePeer(room, peer));
+  const away = room.mesh.absent.map(({ name, key }) => ({ name, fingerprint: fingerprint(key) }));
+  output.event("peers", { peers, away });
+}
+
+/** One address for people: the likeliest; "-" for who does not listen. */
+function place([address]: readonly Address[]): string {
+  return address ? formatAddress(address) : "-";
 }
 
 /** The rows as lines, each column as wide as its widest cell. */
@@ -221,12 +253,14 @@ export function alignColumns(rows: string[][]): string[] {
   );
 }
 
-function describePeer({ name, session }: Peer) {
+function describePeer(room: Room, peer: Peer) {
+  const { name, session } = peer;
   const { remote: address, path, state, roundTrip } = session;
   return {
     name,
     address,
     fingerprint: fingerprint(session.remoteKey),
+    listening: room.mesh.addressesOf(peer).map(formatAddress),
     path,
     state,
     roundTripMs: roundTrip === undefined ? undefined : Math.round(roundTrip * 10) / 10,

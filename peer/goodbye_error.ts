@@ -13,6 +13,7 @@ export function goodbyeError(goodbye: Goodbye, who: string): P2pError | undefine
   switch (goodbye.code) {
     case GoodbyeCode.done:
     case GoodbyeCode.interrupted:
+    case GoodbyeCode.oneTooMany:
       return undefined;
     case GoodbyeCode.unknownSession:
       return new UnreachableError(

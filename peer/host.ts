@@ -10,6 +10,7 @@ import { KnownPeers } from "./known_peers.ts";
 import { type NetworkChanges, NetworkWatch } from "./network_watch.ts";
 import type { Output } from "./output.ts";
 import { findRelay, type Relay, type RelayFlags } from "./relay_address.ts";
+import { type MeshMemory, NO_MEMORY } from "./mesh_memory.ts";
 import { Trust } from "./trust.ts";
 
 /** What `main.ts` gives every command. */
@@ -35,6 +36,8 @@ export interface Host extends Environment {
   network: NetworkChanges;
   /** What is said and sent is kept here, unless the user wants no history. */
   history?: Pick<History, "add" | "read"> | undefined;
+  /** What the mesh remembers over a restart. */
+  memory: MeshMemory;
 }
 
 /**
@@ -57,7 +60,7 @@ export async function openHost(environment: Environment, name?: string): Promise
   const trust = new Trust(known);
   const ownName = checked ?? defaultName(identity);
   const network = new NetworkWatch(systemClock);
-  return { ...environment, identity, trust, name: ownName, network };
+  return { ...environment, identity, trust, name: ownName, network, memory: NO_MEMORY };
 }
 
 /**

@@ -23,6 +23,20 @@ export interface OutputOptions {
   stderr?: Sink;
 }
 
+/** What else there is to say of a line of chat. */
+export interface MessageOptions {
+  /** Whether it is for us alone. */
+  private?: boolean;
+  /** What tells it from all others. */
+  id?: string;
+  /** Its author's fingerprint. */
+  key?: string;
+  /** When it was said: milliseconds since 1970. */
+  time?: number;
+  /** Whether that was a while ago. */
+  late?: boolean;
+}
+
 type Stream = "stdout" | "stderr";
 
 /** Green, yellow, blue, magenta, cyan: red is for errors. */
@@ -85,15 +99,20 @@ export class Output {
   }
 
   /**
-   * A line of chat: `from: text`, or the event `message`. One that is for us alone says so: no name
-   * ends like that.
+   * A line of chat: `from: text`, or the event `message`. One that is for us alone, or comes late,
+   * says so: no name ends like that.
    */
-  message(from: string, text: string, options: { private?: boolean } = {}): void {
-    const fields = { from, text, private: options.private || undefined };
-    if (this.json) return this.event("message", fields);
+  message(from: string, text: string, options: MessageOptions = {}): void {
+    const { id, key, time, late } = options;
+    const said = time === undefined ? undefined : new Date(time);
+    if (this.json) {
+      const how = { private: options.private || undefined, late: late || undefined };
+      return this.event("message", { from, text, id, key, time: said?.toISOString(), ...how });
+    }
     const name = this.#paint(escapeText(from), colorOf(from), this.chatStream);
-    const how = options.private ? " (privately)" : "";
-    this.#print(`${name}${how}: ${escapeText(text)}`, this.chatStream);
+    const how = [...options.private ? ["privately"] : [], ...late && said ? [clockTime(said)] : []];
+    const aside = how.length === 0 ? "" : ` (${how.join(", ")})`;
+    this.#print(`${name}${aside}: ${escapeText(text)}`, this.chatStream);
   }
 
   /**
@@ -125,6 +144,11 @@ export class Output {
   #paint(text: string, color: number | string, to: Stream): string {
     return this.#color && this.#sinks[to].terminal ? `\x1b[${color}m${text}\x1b[0m` : text;
   }
+}
+
+/** "14:05", in local time. */
+function clockTime(date: Date): string {
+  return [date.getHours(), date.getMinutes()].map((n) => String(n).padStart(2, "0")).join(":");
 }
 
 /** The same name has the same colour everywhere. */

@@ -1,16 +1,22 @@
 /**
- * The people who are here: sessions with their chat, what they say and send, and what is said to
- * them. `listen` and `connect` both hold a room; once connected they are equal.
+ * The people who are here: sessions with what they say and send. `listen` and `connect` both hold a
+ * room; once connected they are equal. Their chat is the mesh's (peer/mesh/mesh.ts).
  */
-import { equalBytes } from "../protocol/bytes.ts";
 import { CHAT_KIND } from "../protocol/chat.ts";
 import { type ByteStream, ResetCode } from "../protocol/connection.ts";
-import { P2pError, ProtocolError, RefusedError, StreamResetError } from "../protocol/errors.ts";
+import {
+  IdentityError,
+  P2pError,
+  ProtocolError,
+  RefusedError,
+  StreamResetError,
+} from "../protocol/errors.ts";
 import { MAX_STREAMS } from "../protocol/limits.ts";
 import { GoodbyeCode } from "../protocol/session_frame.ts";
 import { Chat } from "../transfer/chat.ts";
-import { partyOf } from "./history/entry.ts";
 import type { Host } from "./host.ts";
+import { type Arrival, Mesh } from "./mesh/mesh.ts";
+import type { Talk } from "./mesh/talk.ts";
 import { FILES_KIND, type Receiving } from "./receiving.ts";
 import type { Session, SessionEnd } from "./session.ts";
 import { Whereabouts, type WhereaboutsWords } from "./whereabouts.ts";
@@ -25,18 +31,16 @@ const WORDS: WhereaboutsWords = {
 
 /** Somebody who is here. */
 export interface Peer {
+  /** What it is called here: nobody else is. */
   name: string;
   session: Session;
   /** Whether it was us who dialled. */
   readonly dialled: boolean;
   /** Undefined for somebody who came only to send files. */
-  chat: Chat | undefined;
+  talk: Talk | undefined;
   /** Tells of its connection. */
   readonly whereabouts: Whereabouts;
-  /**
-   * Whether the arrival was told: when there is a first stream, so that what is said from then on
-   * reaches them.
-   */
+  /** Whether the arrival was told: when it has begun to send files, or has said who it is. */
   here: boolean;
   /** How often it has changed its name. */
   renames: number;
@@ -60,6 +64,8 @@ interface Doings {
 }
 
 export class Room {
+  /** Their chat. */
+  readonly mesh: Mesh;
   readonly #host: Host;
   readonly #receiving: Receiving;
   readonly #peers = new Set<Peer>();
@@ -74,22 +80,16 @@ export class Room {
   constructor(host: Host, receiving: Receiving) {
     this.#host = host;
     this.#receiving = receiving;
+    this.mesh = new Mesh(host, this);
   }
 
   get peers(): Peer[] {
     return [...this.#peers].filter((peer) => peer.here);
   }
 
-  /**
-   * Those who take part in the chat, and not only send files. Somebody who visits us while we visit
-   * them, as two do who ask for each other at once, is one of them and not two.
-   */
+  /** Those who take part in the chat, and not only send files. */
   get chatting(): Peer[] {
-    const chatting = this.peers.filter((peer) => peer.chat);
-    const visited = chatting.filter(({ dialled }) => dialled);
-    return chatting.filter((peer) =>
-      peer.dialled || !visited.some((other) => isSamePerson(peer, other))
-    );
+    return this.peers.filter(({ talk }) => talk);
   }
 
   /**
@@ -102,7 +102,7 @@ export class Room {
       name: session.remoteName,
       session,
       dialled,
-      chat: undefined,
+      talk: undefined,
       whereabouts: new Whereabouts(this.#host.output, session, {
         words: WORDS,
         name: () => peer.name,
@@ -112,7 +112,10 @@ export class Room {
     };
     const doings: Doings = { talk: undefined, transfers: new Set(), received: false };
     this.#peers.add(peer);
-    session.onState = (state, reason) => peer.whereabouts.changed(state, reason);
+    session.onState = (state, reason) => {
+      peer.whereabouts.changed(state, reason);
+      this.mesh.changed(peer, state);
+    };
     if (dialled) this.#take(peer, doings, session.open(CHAT_KIND, "urgent"));
     for (let stream = await session.accept(); stream; stream = await session.accept()) {
       this.#take(peer, doings, stream);
@@ -121,21 +124,10 @@ export class Room {
     await Promise.all(doings.transfers);
     const end = await session.ended;
     this.#peers.delete(peer);
+    this.mesh.gone(peer, end);
     this.#announceDeparture(peer, end, dialled);
     if (this.#peers.size === 0) this.#tellDeserted();
     return { peer, end, received: doings.received };
-  }
-
-  /** Says a line to everybody who chats. */
-  async say(text: string): Promise<void> {
-    const { chatting } = this;
-    if (chatting.length === 0) this.#host.output.say("Nobody is here yet to read that.");
-    await this.#say(chatting, text, "text");
-  }
-
-  /** Says a line to these alone. */
-  async sayPrivately(to: readonly Peer[], text: string): Promise<void> {
-    await this.#say(to, text, "private");
   }
 
   /**
@@ -143,27 +135,42 @@ export class Room {
    * @param words what they are told, if anything
    */
   async sendAway(peers: readonly Peer[], words: string): Promise<void> {
-    for (const { session } of peers) this.#sentAway.set(session.remoteKey.toHex(), words);
-    const gone = [...this.#peers].filter(({ session }) => this.#isSentAway(session.remoteKey));
+    for (const { session } of peers) {
+      this.#sentAway.set(session.remoteKey.toHex(), words);
+      this.mesh.sentAway(session.remoteKey);
+    }
+    const gone = [...this.#peers].filter(({ session }) => this.isSentAway(session.remoteKey));
     await Promise.all(gone.map(({ session }) => session.end(GoodbyeCode.sentAway, words)));
   }
 
   /**
-   * Whether somebody may come in under this name.
+   * Whether somebody may come in under this name. Whose name is somebody else's, who is here, may:
+   * the two can be told apart, and the newcomer is called otherwise.
    * @throws {RefusedError} if it was sent away
    * @throws as `Trust.admit`
    */
   async admit(name: string, key: Uint8Array): Promise<void> {
-    await this.#host.trust.admit(name, key);
+    try {
+      await this.#host.trust.admit(name, key);
+    } catch (error) {
+      if (!(error instanceof IdentityError) || !await this.#isHeldHere(name)) throw error;
+    }
     // Asked last: it may have been sent away meanwhile.
-    if (this.#isSentAway(key)) throw new RefusedError(this.#sentAway.get(key.toHex())!);
+    const words = this.#sentAway.get(key.toHex());
+    if (words !== undefined) throw new RefusedError(words);
   }
 
   /** Takes another name, and tells everybody. */
-  async rename(name: string): Promise<void> {
+  rename(name: string): void {
     this.#host.name = name;
     this.onRenamed?.(name);
-    await this.#tell(this.peers, (chat) => chat.rename(name));
+    this.mesh.renamed();
+  }
+
+  /** Somebody is here, from now on. */
+  arrived(peer: Peer, how: Arrival = "new"): void {
+    if (!peer.here) peer.whereabouts.connected(how);
+    peer.here = true;
   }
 
   /** Keeps account of a transfer that we began. */
@@ -179,7 +186,7 @@ export class Room {
   /** Resolves when no transfer is under way, and all that was said is acknowledged. */
   async settle(): Promise<void> {
     while (this.#transfers.size > 0) await Promise.allSettled(this.#transfers);
-    await this.#tell(this.peers, (chat) => chat.finish());
+    await this.mesh.settle();
   }
 
   /** Resolves when nobody is here. */
@@ -191,6 +198,7 @@ export class Room {
 
   /** Ends every session. */
   async close(code: number = GoodbyeCode.done): Promise<void> {
+    this.mesh.close();
     await Promise.all([...this.#peers].map((peer) => peer.session.end(code)));
   }
 
@@ -199,27 +207,14 @@ export class Room {
     this.#waitForNobody.clear();
   }
 
-  async #tell(peers: readonly Peer[], tell: (chat: Chat) => Promise<void>): Promise<void> {
-    await Promise.all(peers.map(async ({ chat }) => {
-      try {
-        if (chat) await tell(chat);
-      } catch (error) {
-        // Of a session that is over its visit tells, of a chat that was reset whoever reads it.
-        if (error instanceof StreamResetError) return;
-        if (error instanceof P2pError && error.code === "failed") throw error;
-      }
-    }));
-  }
-
   #take(peer: Peer, doings: Doings, stream: ByteStream): void {
-    if (stream.kind === CHAT_KIND && !peer.chat) {
-      peer.chat = new Chat(stream);
-      doings.talk = this.#converse(peer, peer.chat);
+    if (stream.kind === CHAT_KIND && !peer.talk) {
+      peer.talk = this.mesh.talk(peer, new Chat(stream));
+      doings.talk = this.#converse(peer, peer.talk);
     } else if (stream.kind === FILES_KIND && doings.transfers.size < MAX_STREAMS) {
       this.#receive(peer, doings, stream);
-    } else return stream.reset(ResetCode.unwanted);
-    if (!peer.here) peer.whereabouts.connected();
-    peer.here = true;
+      this.arrived(peer);
+    } else stream.reset(ResetCode.unwanted);
   }
 
   #receive(peer: Peer, doings: Doings, stream: ByteStream): void {
@@ -230,14 +225,9 @@ export class Room {
     doings.transfers.add(transfer);
   }
 
-  async #converse(peer: Peer, chat: Chat): Promise<void> {
+  async #converse(peer: Peer, talk: Talk): Promise<void> {
     try {
-      for await (const message of chat.messages()) {
-        if (message.type === "nick") await this.#renamed(peer, message.name);
-        else if (message.type === "text" || message.type === "private") {
-          this.#hear(peer, message.text, message.type === "private");
-        }
-      }
+      await talk.run();
     } catch (error) {
       if (error instanceof StreamResetError) {
         this.#host.output.say(`${peer.name} has ended the chat`);
@@ -247,46 +237,39 @@ export class Room {
     }
   }
 
-  #hear(peer: Peer, text: string, onlyUs: boolean): void {
-    const { output, history } = this.#host;
-    // What had arrived before it was sent away need not be seen.
-    if (this.#isSentAway(peer.session.remoteKey)) return;
-    output.message(peer.name, text, { private: onlyUs });
-    history?.add({ sent: false, private: onlyUs, from: peer.name, with: [partyOf(peer)], text });
-  }
-
-  async #say(to: readonly Peer[], text: string, type: "text" | "private"): Promise<void> {
-    await this.#tell(to, (chat) => chat.say(text, type));
-    if (to.length === 0) return;
-    const { name: from, history } = this.#host;
-    history?.add({ sent: true, private: type === "private", from, with: to.map(partyOf), text });
-  }
-
-  #isSentAway(key: Uint8Array): boolean {
+  /** Whether a key is let in no more. */
+  isSentAway(key: Uint8Array): boolean {
     return this.#sentAway.has(key.toHex());
   }
 
-  async #renamed(peer: Peer, name: string): Promise<void> {
-    const { output, trust } = this.#host;
+  /** Whether whom a name is known to belong to is here. */
+  async #isHeldHere(name: string): Promise<boolean> {
+    const keys = (await this.#host.trust.keysOf(name)).map((key) => key.toHex());
+    return this.chatting.some(({ session }) => keys.includes(session.remoteKey.toHex()));
+  }
+
+  /** Somebody wants to be called otherwise. */
+  async called(peer: Peer, name: string): Promise<void> {
+    const { output } = this.#host;
     peer.renames++;
     if (peer.renames === MAX_RENAMES + 1) {
       output.warn(`${peer.name} changes its name again and again: further names are not taken`);
     }
     if (peer.renames > MAX_RENAMES) return;
     try {
-      await trust.admit(name, peer.session.remoteKey);
+      await this.admit(name, peer.session.remoteKey);
     } catch (error) {
       if (!(error instanceof P2pError)) throw error;
       output.warn(`${peer.name} wants to be called ${name} and may not: ${error.message}`);
       return;
     }
-    output.say(`${peer.name} is now called ${name}`);
-    output.event("renamed", { peer: peer.name, name });
-    peer.name = name;
+    this.mesh.takesName(peer, name);
   }
 
   #announceDeparture(peer: Peer, end: SessionEnd, dialled: boolean): void {
     const { output } = this.#host;
+    // There is another session with the same member.
+    if (peer.talk?.superfluous || end.code === GoodbyeCode.oneTooMany) return;
     if (!peer.here) {
       const why = end.error?.message ?? "it left before it had said anything";
       return output.say(`Connection from ${peer.session.remote} came to nothing: ${why}`);
@@ -295,8 +278,4 @@ export class Room {
     else if (!end.error && !end.byUs) output.say(`${peer.name} has left`);
     output.event("disconnected", { peer: peer.name });
   }
-}
-
-function isSamePerson(one: Peer, other: Peer): boolean {
-  return one.name === other.name && equalBytes(one.session.remoteKey, other.session.remoteKey);
 }

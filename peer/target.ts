@@ -10,6 +10,7 @@ import { checkName } from "../protocol/name.ts";
 import { systemClock } from "./clock.ts";
 import type { Host } from "./host.ts";
 import { EitherRoute } from "./either_route.ts";
+import type { OwnRelay } from "./member_route.ts";
 import { NameRoute } from "./name_route.ts";
 import { NearbyRoute } from "./nearby_route.ts";
 import type { Relay } from "./relay_address.ts";
@@ -71,7 +72,7 @@ export function routeTo(target: Target, host: Host, relayOnly = false): Route {
     if (relayOnly) throw noRelayBetween(formatAddress(target.address));
     return new AddressRoute(target.address, host);
   }
-  const { identity, trust, name: ownName, output } = host;
+  const { identity, trust, output } = host;
   const { name, relay } = target;
   if (relayOnly && !relay) throw noRelayBetween(name);
   const say = (line: string) => output.say(line);
@@ -80,8 +81,21 @@ export function routeTo(target: Target, host: Host, relayOnly = false): Route {
   if (quiet && !relay) throw nowhereToLook(name);
   const nearby = new NearbyRoute(name, { identity, trust, say, warn });
   if (!relay) return nearby;
-  const openStraight = systemStraight(systemClock);
-  const options = { identity, trust, ownName, relay, say, relayOnly, openStraight };
-  const relayed = new NameRoute(name, options);
+  const relayed = relayRoute(name, host, relay, relayOnly);
   return relayOnly || quiet ? relayed : new EitherRoute(relayed, nearby, trust);
+}
+
+/** The relay that we use, for members of a mesh who use it, too. */
+export function ownRelay(host: Host, relay: Relay, relayOnly = false): OwnRelay {
+  return {
+    address: formatAddress(relay.address),
+    route: (name) => relayRoute(name, host, relay, relayOnly),
+  };
+}
+
+function relayRoute(name: string, host: Host, relay: Relay, relayOnly: boolean): NameRoute {
+  const { identity, trust, name: ownName, output } = host;
+  const say = (line: string) => output.say(line);
+  const openStraight = systemStraight(systemClock);
+  return new NameRoute(name, { identity, trust, ownName, relay, say, relayOnly, openStraight });
 }

@@ -76,12 +76,16 @@ Examples:
 `;
 
 const CHAT = `\
-In the chat every typed line goes to all peers, except:
+Whoever joins one of those who chat is told of the others and connects to each:
+nobody is in the middle, and the chat goes on whoever leaves. What is said while
+somebody is lost reaches them if they are back within an hour.
+
+In the chat every typed line goes to all who are here, except:
   /msg NAME TEXT     say a line to one alone
   /send [NAME] PATH  send a file or folder, to all or to one
   /history [N]       show the last lines (default: 20) with those who are here
   /l                 list who is here
-  /p                 show peers' addresses, fingerprints and paths
+  /p                 show who they are, where they listen, and the paths
   /nick NAME         go by another name
   /kick NAME [WORDS] send somebody away, and let their key in no more
   /help              list these commands
@@ -100,6 +104,7 @@ Usage: p2p listen [FLAGS]
   --port PORT      port to listen on; 0 picks a free one (default: 8080)
   --host ADDR      listen on this address of the machine only (default: all)
   --peer ADDRESS   also join the peer that listens there; may be repeated
+  --rejoin         also look for those of the last chats, as long as it takes
   --name NAME      name that others see (default: P2P_NAME, or your user name
                    and a piece of your key's fingerprint); also: --uname NAME
   --dir DIR        folder for received files (default: the current one)
@@ -149,8 +154,9 @@ Join a peer that listens: chat, and send and receive files.
 
 Usage: p2p connect ADDRESS [FLAGS]
        p2p connect NAME [--relay ADDRESS] [FLAGS]
+       p2p connect [FLAGS]
 
-ADDRESS is 1.2.3.4:8080, [::1]:8080 or host.example:8080. NAME is what the peer
+Without ADDRESS it is looked for those of the last chats. ADDRESS is 1.2.3.4:8080, [::1]:8080 or host.example:8080. NAME is what the peer
 calls itself at the relay; bytes go straight wherever the NATs let them, and
 through the relay, encrypted, where they do not. Or it is what the peer
 announces on this network: p2p peers lists those who do.

@@ -37,13 +37,19 @@ export class Whereabouts {
     this.#name = options.name ?? (() => session.remoteName);
   }
 
-  /** Tells who it is that we are connected to, and how. */
-  connected(): void {
-    const { remoteName: peer, path, remote: address, remoteKey } = this.#session;
+  /**
+   * Tells who it is that we are connected to, and how.
+   * @param how "silently" where that has been told, of another session with it
+   */
+  connected(how: "new" | "back" | "silently" = "new"): void {
+    const { path, remote: address, remoteKey } = this.#session;
+    const peer = this.#name();
     const key = fingerprint(remoteKey);
+    this.#path = path;
+    if (how === "silently") return;
+    if (how === "back") this.#tellBack();
     this.#output.say(`Connected to ${peer} (${this.#way}, encrypted, key ${key})`);
     this.#output.event("connected", { peer, path, address, fingerprint: key });
-    this.#path = path;
     this.#tellRelayed();
   }
 
@@ -65,10 +71,7 @@ export class Whereabouts {
   #found(): void {
     const { path } = this.#session;
     const peer = this.#name();
-    if (this.#away) {
-      this.#output.say(this.#words.back(peer));
-      this.#output.event("back", { peer, path });
-    }
+    if (this.#away) this.#tellBack();
     this.#away = false;
     if (path !== this.#path) {
       this.#output.say(`The way to ${peer} is now ${this.#way}`);
@@ -76,6 +79,12 @@ export class Whereabouts {
     }
     this.#path = path;
     this.#tellRelayed();
+  }
+
+  #tellBack(): void {
+    const { path } = this.#session;
+    this.#output.say(this.#words.back(this.#name()));
+    this.#output.event("back", { peer: this.#name(), path });
   }
 
   /** Once, until there is another reason, or another way. */

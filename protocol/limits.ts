@@ -223,6 +223,16 @@ export const SESSION_HOLD_MS = 60_000;
 export const FLUSH_TIMEOUT_MS = 5_000;
 /** Milliseconds to wait for the other side's GOODBYE. */
 export const GOODBYE_TIMEOUT_MS = 1_000;
+/** Milliseconds that a member of a mesh who is connected may take nothing. */
+export const STUCK_AFTER_MS = 60_000;
+/** Bytes of lines that a member may not have yet, when somebody goes on to talk. */
+export const MAX_BEHIND_BYTES = 1_048_576;
+/** Milliseconds between two MEMBERS to a member. */
+export const MEMBERS_GAP_MS = 200;
+/** Milliseconds between two looks at what a mesh need not remember any more. */
+export const MESH_SWEEP_MS = 30_000;
+/** Milliseconds that the members of the last chat are looked for by whoever does not wait for them. */
+export const REJOIN_MS = 15_000;
 /** Connections that a listener has in their handshake at once. */
 export const MAX_HANDSHAKES = 64;
 /** Sessions that a listener serves at once. */

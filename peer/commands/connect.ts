@@ -1,20 +1,22 @@
 /** `p2p connect`: joins a peer that listens, for chat and files. */
-import { UnreachableError } from "../../protocol/errors.ts";
+import { UnreachableError, UsageError } from "../../protocol/errors.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
 import { parseAddress } from "../../protocol/address.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
 import { takeLine } from "../chat_commands.ts";
 import { chatCompleter } from "../chat_completion.ts";
 import { dialSession } from "../dialer.ts";
-import { type Environment, type Host, openHost, relayOf } from "../host.ts";
-import { openHistory } from "../history/history.ts";
+import { type Environment, type Host, relayOf } from "../host.ts";
 import { Receiving } from "../receiving.ts";
 import { Room } from "../room.ts";
 import type { Route } from "../route.ts";
 import type { SessionEnd } from "../session.ts";
-import { parseTarget, routeTo } from "../target.ts";
+import { UNREACHABLE } from "../mesh/reachable.ts";
+import { ownRelay, parseTarget, routeTo } from "../target.ts";
 import { Screen } from "../terminal/screen.ts";
+import { openChattingHost } from "./kept.ts";
 import { connectInPlain } from "./plain.ts";
+import { Waiting } from "./waiting.ts";
 
 type Arguments = ParsedFlags<typeof COMMANDS.connect>;
 
@@ -24,33 +26,88 @@ export async function connect(
   { flags, operands }: Arguments,
   opened?: Screen,
 ): Promise<void> {
-  const operand = operands[0]!;
+  const [operand] = operands;
+  checkFlags(flags);
   // Plain chat knows no names, and no relays.
-  const target = flags.plain
-    ? { address: parseAddress(operand) }
+  const target = operand === undefined || flags.plain
+    ? undefined
     : await parseTarget(operand, () => relayOf(flags));
   using screen = opened ?? Screen.open({ onInterrupt: environment.interrupt });
   environment.output.screen = screen;
-  if (flags.plain) return await connectInPlain(environment, screen, parseAddress(operand), flags);
-  await using history = openHistory(environment.output, flags["no-history"]);
-  const host = { ...await openHost(environment, flags.name), history };
-  const receiving = new Receiving(host, screen, {
-    folder: flags.dir,
-    accept: flags.yes,
-    conflict: flags.conflict,
+  if (flags.plain) {
+    return await connectInPlain(environment, screen, parseAddress(requireAddress(operand)), flags);
+  }
+  const relay = await relayOf(flags);
+  await using host = await openChattingHost(environment, flags);
+  const files = { folder: flags.dir, accept: flags.yes, conflict: flags.conflict };
+  const route = target && routeTo(target, host, flags["relay-only"]);
+  if (flags["no-listen"]) {
+    const room = new Room(host, new Receiving(host, screen, files));
+    const relayOnly = flags["relay-only"];
+    room.mesh.reachableAt({
+      ...UNREACHABLE,
+      relay: relay && ownRelay(host, relay, relayOnly),
+      relayOnly,
+    });
+    return await visit(host, room, screen, { route, signal: host.signal });
+  }
+  await using waiting = new Waiting(host, screen, {
+    ...files,
+    host: flags.host,
+    port: flags.port ?? 0,
+    relay,
+    relayIs: "optional",
+    relayOnly: flags["relay-only"],
   });
-  const room = new Room(host, receiving);
-  const route = routeTo(target, host, flags["relay-only"]);
-  await visit(host, room, screen, { route, signal: host.signal });
+  await waitAndVisit(host, waiting, screen, { route });
+}
+
+/** @throws {UsageError} if a port is named that nobody is to listen on */
+function checkFlags(flags: Arguments["flags"]): void {
+  const given = (["port", "host"] as const).find((flag) => flags[flag] !== undefined);
+  if (!flags["no-listen"] || given === undefined) return;
+  throw new UsageError(`--${given} and --no-listen do not go together`, {
+    hint: "Leave one of them out: nobody listens with --no-listen.",
+  });
+}
+
+/** @throws {UsageError} if there is none */
+function requireAddress(operand: string | undefined): string {
+  if (operand !== undefined) return operand;
+  throw new UsageError("Nobody to connect to: plain chat does not remember anybody", {
+    hint: "Name the address: p2p connect ADDRESS --plain",
+  });
 }
 
 /** How somebody is visited. */
 interface VisitOptions {
-  route: Route;
+  /** The way there; undefined: to the members of the last chat. */
+  route: Route | undefined;
   /** Ends the dialling. */
   signal: AbortSignal;
   /** Whether it is over with the visit, whoever else is in the room. */
   once?: boolean;
+}
+
+/** Lets in whoever comes, as long as the visit lasts. */
+export async function waitAndVisit(
+  host: Host,
+  waiting: Waiting,
+  screen: Screen,
+  visiting: Omit<VisitOptions, "signal">,
+): Promise<void> {
+  const over = new AbortController();
+  const serving = waiting.serve(false);
+  const giveUp = () => over.abort(new UnreachableError("Not registered at the relay any more"));
+  serving.then(giveUp, giveUp);
+  const signal = AbortSignal.any([host.signal, over.signal]);
+  try {
+    await visit(host, waiting.room, screen, { ...visiting, signal });
+  } finally {
+    waiting.close();
+    // Where the relay does not want us, that is why there was no visit.
+    await serving;
+  }
 }
 
 /**
@@ -65,6 +122,7 @@ export async function visit(
   screen: Screen,
   { route, signal, once = false }: VisitOptions,
 ): Promise<void> {
+  if (!route) return await rejoin(host, room, screen, signal);
   const session = await dialSession(route, { name: host.name, signal, network: host.network });
   const visiting = room.enter(session, true);
   const typed = say(host, room, screen);
@@ -79,6 +137,24 @@ export async function visit(
   }
   // What could not be read of the input ended it, too, and is the reason to tell.
   if (end.byUs) await typed;
+}
+
+/**
+ * Joins the members of the last chat, and stays until all of them have left.
+ * @throws {UnreachableError} if none is there
+ */
+async function rejoin(
+  host: Host,
+  room: Room,
+  screen: Screen,
+  signal: AbortSignal,
+): Promise<void> {
+  room.mesh.lookForMembers();
+  await room.mesh.firstArrival(signal);
+  const typed = say(host, room, screen);
+  await Promise.race([room.deserted(), typed]);
+  host.signal.throwIfAborted();
+  if (room.peers.length === 0) await typed;
 }
 
 /** Those who are still here need not leave because of one who has. */

@@ -4,12 +4,15 @@ import { UsageError } from "../../protocol/errors.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
 import { takeLine } from "../chat_commands.ts";
 import { chatCompleter } from "../chat_completion.ts";
-import { type Environment, type Host, openHost, relayOf } from "../host.ts";
-import { openHistory } from "../history/history.ts";
+import { type Environment, type Host, relayOf } from "../host.ts";
 import type { Output } from "../output.ts";
+import type { Route } from "../route.ts";
+import { parseTarget, routeTo } from "../target.ts";
 import { Screen } from "../terminal/screen.ts";
 import { describe } from "../words.ts";
 import { announce } from "./announce.ts";
+import { join } from "./join.ts";
+import { openChattingHost } from "./kept.ts";
 import { listenInPlain } from "./plain.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -28,8 +31,11 @@ export async function listen(
   checkAnnounce(flags);
   const relay = await relayOf(flags);
   if (flags["relay-only"] && !relay) throw noRelay();
-  await using history = openHistory(environment.output, flags["no-history"]);
-  const host = { ...await openHost(environment, flags.name), history };
+  await using host = await openChattingHost(environment, flags);
+  const targets = await Promise.all(
+    (flags.peer ?? []).map((peer) => parseTarget(peer, () => Promise.resolve(relay))),
+  );
+  const routes = targets.map((target) => routeTo(target, host, flags["relay-only"]));
   await using waiting = new Waiting(host, screen, {
     host: flags.host,
     port: flags.port ?? DEFAULT_PORT,
@@ -42,8 +48,18 @@ export async function listen(
     toStdout: flags.stdout,
   });
   announce(host.output, waiting.listener.addresses, { plain: false });
+  joinPeers(host, waiting, routes);
+  if (flags.rejoin) waiting.room.mesh.lookForMembers();
   sayWhileWaiting(host, waiting, screen);
   await waiting.serve(flags.once);
+}
+
+/** Joins whom the user has named, as long as it is waited. */
+function joinPeers(host: Host, waiting: Waiting, routes: readonly Route[]): void {
+  const over = new AbortController();
+  waiting.listener.closed.then(() => over.abort());
+  const signal = AbortSignal.any([host.signal, over.signal]);
+  for (const route of routes) join(host, waiting.room, route, signal);
 }
 
 function noRelay(): UsageError {

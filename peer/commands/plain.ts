@@ -27,6 +27,7 @@ const USELESS = [
   "relay-only",
   "password-file",
   "announce",
+  "rejoin",
 ] as const;
 type UselessFlags = { [flag in typeof USELESS[number]]?: unknown };
 

@@ -1,14 +1,13 @@
 /** `p2p punch`: is found by name at a relay, through NATs, and may visit somebody by name. */
-import { UnreachableError, UsageError } from "../../protocol/errors.ts";
+import { UsageError } from "../../protocol/errors.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
-import { type Environment, type Host, openHost, relayOf } from "../host.ts";
-import { openHistory } from "../history/history.ts";
+import { type Environment, relayOf } from "../host.ts";
 import type { Relay } from "../relay_address.ts";
-import type { Route } from "../route.ts";
 import { namedTarget, routeTo } from "../target.ts";
 import { Screen } from "../terminal/screen.ts";
-import { visit } from "./connect.ts";
+import { waitAndVisit } from "./connect.ts";
 import { keepStdoutPure, sayWhileWaiting } from "./listen.ts";
+import { openChattingHost } from "./kept.ts";
 import { checkPlainFlags, punchInPlain } from "./punch_plain.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -22,14 +21,13 @@ export async function punch(environment: Environment, { flags }: Arguments): Pro
   if (flags.stdout) keepStdoutPure(environment.output);
   using screen = Screen.open({ onInterrupt: environment.interrupt });
   environment.output.screen = screen;
-  await using history = openHistory(environment.output, flags["no-history"]);
-  const host = { ...await openHost(environment, flags.name), history };
+  await using host = await openChattingHost(environment, flags);
   checkNotSelf(host.name, flags.to);
   if (flags.plain) return await punchInPlain(host, screen, { relay, flags });
   await using waiting = new Waiting(host, screen, {
     port: flags.port ?? 0,
     relay,
-    relayNeeded: true,
+    relayIs: "needed",
     announce: flags.announce,
     folder: flags.dir,
     accept: flags.yes || flags.stdout,
@@ -42,27 +40,6 @@ export async function punch(environment: Environment, { flags }: Arguments): Pro
   }
   sayWhileWaiting(host, waiting, screen);
   await waiting.serve(flags.once);
-}
-
-/** Lets in whoever comes, as long as the visit lasts. */
-async function waitAndVisit(
-  host: Host,
-  waiting: Waiting,
-  screen: Screen,
-  visiting: { route: Route; once: boolean },
-): Promise<void> {
-  const over = new AbortController();
-  const serving = waiting.serve(false);
-  const giveUp = () => over.abort(new UnreachableError("Not registered at the relay any more"));
-  serving.then(giveUp, giveUp);
-  const signal = AbortSignal.any([host.signal, over.signal]);
-  try {
-    await visit(host, waiting.room, screen, { ...visiting, signal });
-  } finally {
-    waiting.close();
-    // Where the relay does not want us, that is why there was no visit.
-    await serving;
-  }
 }
 
 /** @throws {UsageError} if there is none */

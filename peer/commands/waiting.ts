@@ -2,7 +2,7 @@
  * The side that waits for peers: it listens, is registered at a relay if there is one, announces
  * itself on the network if it is to, and takes in whoever comes. `listen` is this; `punch` may visit somebody meanwhile.
  */
-import type { P2pError } from "../../protocol/errors.ts";
+import { P2pError } from "../../protocol/errors.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
 import { Announcing } from "../announcing.ts";
 import { MulticastSocket } from "../carrier/multicast_socket.ts";
@@ -14,6 +14,7 @@ import { Receiving, type ReceivingOptions } from "../receiving.ts";
 import { Registration } from "../registration.ts";
 import type { Relay } from "../relay_address.ts";
 import { Room, type Visit } from "../room.ts";
+import { ownRelay } from "../target.ts";
 import { shellWord } from "../shell_word.ts";
 import { systemStraight } from "../straight.ts";
 import type { Screen } from "../terminal/screen.ts";
@@ -28,8 +29,11 @@ export interface WaitingOptions extends ReceivingOptions {
   relayOnly?: boolean;
   /** Whether to tell everybody on our networks. */
   announce?: boolean;
-  /** Whether there is no use in waiting where the relay cannot be reached at once. */
-  relayNeeded?: boolean | undefined;
+  /**
+   * Whether there is no use in waiting where the relay cannot be reached at once ("needed"), or it
+   * goes on without a relay that does not want us ("optional").
+   */
+  relayIs?: "needed" | "optional" | undefined;
 }
 
 export class Waiting implements AsyncDisposable {
@@ -57,6 +61,12 @@ export class Waiting implements AsyncDisposable {
       onRefused: (remote, error) => this.#refused(remote, error),
     });
     this.#registration = options.relay && this.#registrationAt(options.relay, options);
+    this.room.mesh.reachableAt({
+      addresses: () => options.relayOnly ? [] : this.listener.addresses,
+      relay: options.relay && ownRelay(host, options.relay, options.relayOnly),
+      registered: options.relay !== undefined,
+      relayOnly: options.relayOnly ?? false,
+    });
     this.room.onRenamed = (name) => {
       this.#registration?.rename(name);
       this.#announcing?.rename(name);
@@ -125,15 +135,16 @@ export class Waiting implements AsyncDisposable {
     output.event("announced", { name });
   }
 
-  #registrationAt(relay: Relay, { relayNeeded, relayOnly }: WaitingOptions): Registration {
+  #registrationAt(relay: Relay, { relayIs, relayOnly }: WaitingOptions): Registration {
     const { name, identity, trust, output } = this.#host;
     return new Registration({
       relay,
       name,
       identity,
       trust,
-      output,
-      needed: relayNeeded,
+      // Who visits somebody is found as well, but does not wait for it.
+      output: relayIs === "optional" ? quietly(output) : output,
+      needed: relayIs === "needed",
       openStraight: relayOnly ? undefined : systemStraight(systemClock),
       network: this.#host.network,
       addresses: () => relayOnly ? [] : this.listener.addresses,
@@ -152,6 +163,10 @@ export class Waiting implements AsyncDisposable {
     try {
       return await registration.run();
     } catch (error) {
+      if (this.#options.relayIs === "optional" && error instanceof P2pError) {
+        this.#host.output.warn(`Not to be found at the relay: ${error.message}`);
+        return undefined;
+      }
       this.close();
       return error;
     }
@@ -185,6 +200,14 @@ export class Waiting implements AsyncDisposable {
     const tries = told && error.code === "unreachable";
     if (!tries) tellRefused(this.#host.output, remote, error);
   }
+}
+
+function quietly(output: Output): Pick<Output, "say" | "warn" | "event"> {
+  return {
+    say: () => {},
+    warn: (...lines) => output.warn(...lines),
+    event: (name, fields) => output.event(name, fields),
+  };
 }
 
 /**

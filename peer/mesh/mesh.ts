@@ -1,0 +1,516 @@
+/**
+ * The chat of all who are here (protocol/README.md, section 8): each has a session with every other
+ * that it can reach. This wires the pure parts, the roster (who is who, and whom to dial) and the
+ * replica (who has which lines), with sessions, the memory on disk, and what the user sees.
+ */
+import { type Address, isLoopback, parseAddress } from "../../protocol/address.ts";
+import { encodeText, equalBytes } from "../../protocol/bytes.ts";
+import type { ChatMessage } from "../../protocol/chat.ts";
+import { P2pError, ProtocolError, UnreachableError } from "../../protocol/errors.ts";
+import type { Line } from "../../protocol/line.ts";
+import { signingKeyOf, verifyLine } from "../../protocol/line_signature.ts";
+import {
+  MAX_BEHIND_BYTES,
+  MAX_CHAT_BYTES,
+  MEMBERS_GAP_MS,
+  MESH_SWEEP_MS,
+  REJOIN_MS,
+} from "../../protocol/limits.ts";
+import { memberId, type MemberRecord, newInstance } from "../../protocol/member.ts";
+import { ownAddresses } from "../../protocol/member_addresses.ts";
+import { Replica } from "../../protocol/replica.ts";
+import { type Departure, Roster } from "../../protocol/roster.ts";
+import { GoodbyeCode } from "../../protocol/session_frame.ts";
+import type { Chat } from "../../transfer/chat.ts";
+import { sleep } from "../../protocol/clock.ts";
+import { systemClock } from "../clock.ts";
+import { type Party, partyOf } from "../history/entry.ts";
+import type { Host } from "../host.ts";
+import type { Peer, Visit } from "../room.ts";
+import type { Session, SessionEnd, SessionState } from "../session.ts";
+import { Dialling } from "./dialling.ts";
+import { Hearing } from "./hearing.ts";
+import { type Reachable, UNREACHABLE } from "./reachable.ts";
+import { type Due, Talk, type TalkUser } from "./talk.ts";
+
+/** What the mesh asks of whoever shows it: the room. */
+export interface MeshUser {
+  enter(session: Session, dialled: boolean): Promise<Visit>;
+  /** @throws {P2pError} if nobody with that key may come in under that name */
+  admit(name: string, key: Uint8Array): Promise<void>;
+  isSentAway(key: Uint8Array): boolean;
+  /** We have to go by another name. */
+  rename(name: string): void;
+  /** Somebody has said who it is. */
+  arrived(peer: Peer, how: Arrival): void;
+  /** Somebody wants to be called otherwise. */
+  called(peer: Peer, name: string): Promise<void>;
+}
+
+/** "silently" where another session with the same member is replaced. */
+export type Arrival = "new" | "back" | "silently";
+
+export class Mesh implements TalkUser {
+  readonly #host: Host;
+  readonly #user: MeshUser;
+  readonly #clock = systemClock;
+  readonly #instance: Uint8Array;
+  readonly #signingKey: Uint8Array;
+  readonly #replica: Replica;
+  readonly #roster: Roster;
+  readonly #dialling: Dialling;
+  readonly #hearing: Hearing;
+  readonly #talks = new Map<string, Talk>();
+  #reachable = UNREACHABLE;
+  #begun = 0;
+  /** Whether we have taken another name because somebody told us that ours was taken. */
+  #calledOtherwise = false;
+  /** What of the roster all have been told, and when. */
+  #revisionTold = 0;
+  #toldAt = -Infinity;
+  #cancelTelling: (() => void) | undefined;
+  #cancelSweep = () => {};
+  /** Settles when the first member is here. */
+  readonly #arrival = Promise.withResolvers<void>();
+  readonly #unsubscribe: () => void;
+
+  /** @param user shows what happens, and takes sessions in */
+  constructor(host: Host, user: MeshUser) {
+    this.#host = host;
+    this.#user = user;
+    const { publicKey: key } = host.identity;
+    const signer = signingKeyOf(host.identity);
+    const isMuted = (author: Uint8Array) => user.isSentAway(author);
+    this.#instance = newInstance(Date.now(), crypto.getRandomValues(new Uint8Array(2)));
+    this.#signingKey = signer.publicKey;
+    this.#replica = new Replica({
+      key,
+      instance: this.#instance,
+      signingKey: signer.publicKey,
+      sign: (bytes) => signer.sign(bytes),
+      verify: verifyLine,
+      now: Date.now,
+    });
+    this.#roster = new Roster({
+      self: { key, instance: this.#instance },
+      name: host.name,
+      now: () => this.#clock.now(),
+      time: Date.now,
+      banned: isMuted,
+    });
+    this.#hearing = new Hearing(host, {
+      write: () => this.#write(),
+      written: () => this.#wakeAll(),
+      nameOf: (line) => this.#shownName(line),
+      isMuted,
+    });
+    this.#dialling = new Dialling({
+      host,
+      dials: this.#roster.dials,
+      clock: this.#clock,
+      reachable: () => this.#reachable,
+      admit: (name, peerKey) => user.admit(name, peerKey),
+      enter: (session) => this.#visit(session),
+    });
+    this.#unsubscribe = host.network.subscribe(() => this.#networkChanged());
+    this.#restore();
+    this.#sweep();
+  }
+
+  /** Where others reach us, from now on. */
+  reachableAt(reachable: Reachable): void {
+    this.#reachable = reachable;
+    this.#tellAll("member");
+  }
+
+  /** The chat with somebody, which is still to be run. */
+  talk(peer: Peer, chat: Chat): Talk {
+    const options = { user: this, clock: this.#clock, since: Date.now() };
+    const talk = new Talk(String(++this.#begun), peer, chat, options);
+    this.#talks.set(talk.id, talk);
+    return talk;
+  }
+
+  /** A session has lost its connection, or has one again. */
+  changed({ talk }: Peer, state: SessionState): void {
+    if (!talk?.member || talk.superfluous || state === "ended") return;
+    const part = state === "away" ? "away" : "back";
+    this.#roster[part](talk.id);
+    this.#replica[part](talk.id);
+    this.#wakeAll();
+  }
+
+  /** A session is over. */
+  gone({ talk, session }: Peer, end: SessionEnd): void {
+    if (!talk || !this.#talks.delete(talk.id)) return;
+    talk.end();
+    if (!talk.member || talk.superfluous) return;
+    this.#replica.leave(talk.id);
+    // Whom we leave ourselves is a member yet when we are back.
+    const ours = end.byUs && end.error === undefined && !this.#user.isSentAway(session.remoteKey);
+    if (!ours) this.#roster.left(talk.id, departureOf(end));
+    this.#rosterChanged();
+    this.#write();
+  }
+
+  /** A key is let in no more. */
+  sentAway(key: Uint8Array): void {
+    this.#roster.memberships.absent(key, "left");
+  }
+
+  /**
+   * Says a line to everybody. Resolves when those who are here have taken it, or nearly so.
+   * @throws {P2pError} if it is too long
+   */
+  async say(text: string): Promise<void> {
+    const parties = [...this.#talks.values()].map(({ peer }) => partyOf(peer));
+    if (parties.length === 0) this.#tellAlone();
+    await this.#say(text, parties);
+  }
+
+  /**
+   * Says a line to these alone.
+   * @throws {P2pError} if it is too long
+   */
+  async sayPrivately(to: readonly Party[], text: string): Promise<void> {
+    await this.#say(text, to, { privately: true });
+  }
+
+  /** Members who are lost: they are to have what is said when they are back within the hour. */
+  get absent(): Party[] {
+    const { memberships } = this.#roster;
+    return memberships.remembered.filter(({ state, key }) =>
+      state === "lost" && memberships.has(key)
+    );
+  }
+
+  /** Where a member takes connections, as it says itself. */
+  addressesOf({ talk }: Peer): readonly Address[] {
+    return talk ? this.#roster.memberOf(talk.id)?.addresses ?? [] : [];
+  }
+
+  /** Where we take connections. */
+  get ownAddresses(): readonly Address[] {
+    return this.#reachable.addresses();
+  }
+
+  /** Resolves when all who are here have all that was said, and know that there is no more. */
+  async settle(): Promise<void> {
+    await Promise.all([...this.#talks.values()].map(async (talk) => {
+      try {
+        await talk.finish();
+      } catch (error) {
+        // Of a session that is over its visit tells, of a chat that was reset whoever reads it.
+        if (!(error instanceof P2pError) || error.code === "failed") throw error;
+      }
+    }));
+  }
+
+  /** We go by another name. */
+  renamed(): void {
+    const { name } = this.#host;
+    this.#roster.names.renameUs(name);
+    for (const talk of this.#talks.values()) talk.tellOnce({ type: "nick", name });
+  }
+
+  /** Somebody goes by another name, which is its own to take. */
+  takesName(peer: Peer, wanted: string): void {
+    const { talk } = peer;
+    const member = talk && this.#roster.memberOf(talk.id);
+    if (!talk || !member) return;
+    const { output } = this.#host;
+    const before = peer.name;
+    this.#roster.changed(talk.id, { ...member, name: wanted });
+    this.#show(talk, wanted, true);
+    this.#rosterChanged();
+    if (peer.name === before) return;
+    output.say(`${before} is now called ${peer.name}`);
+    output.event("renamed", { peer: before, name: peer.name });
+  }
+
+  /**
+   * Looks for the members of the last chat, as long as it takes.
+   * @throws {UnreachableError} if there are none
+   */
+  lookForMembers(): void {
+    const { memberships, dials } = this.#roster;
+    const former = memberships.remembered;
+    if (former.length === 0) {
+      throw new UnreachableError("No chat to go back to: nobody has been met yet", {
+        hint: "Connect to somebody: p2p connect ADDRESS",
+      });
+    }
+    dials.remember(former);
+    const names = former.slice(0, 3).map(({ name }) => name).join(", ");
+    const more = former.length > 3 ? ` and ${former.length - 3} more` : "";
+    this.#host.output.say(`Looking for those of the last chats: ${names}${more}`);
+    this.#dialling.schedule();
+  }
+
+  /**
+   * Resolves when somebody is here.
+   * @throws {UnreachableError} if nobody is within some seconds
+   */
+  async firstArrival(signal: AbortSignal): Promise<void> {
+    const cancel = new AbortController();
+    await Promise.race([
+      this.#arrival.promise,
+      sleep(this.#clock, REJOIN_MS, AbortSignal.any([signal, cancel.signal])).then(() => {
+        throw new UnreachableError("Could not reach anybody of the last chats", {
+          hint: "p2p listen --rejoin waits until they are there.",
+        });
+      }),
+    ]).finally(() => cancel.abort());
+  }
+  /** Nobody is dialled any more; sessions go on. What is remembered is on disk. */
+  close(): void {
+    this.#dialling.close();
+    this.#unsubscribe();
+    this.#cancelSweep();
+    this.#cancelTelling?.();
+    this.#write();
+  }
+
+  // What a talk asks
+
+  describe(talk: Talk, due: Due): ChatMessage {
+    if (due === "member") return { type: "member", member: this.#record(talk) };
+    return { type: "members", members: this.#roster.linked(talk.id) };
+  }
+
+  next(talk: Talk): ChatMessage | undefined {
+    return talk.member ? this.#replica.next(talk.id) : undefined;
+  }
+
+  take(talk: Talk, message: ChatMessage): Promise<void> | void {
+    if (talk.superfluous) return;
+    if (message.type === "member") return this.#takeMember(talk, message.member);
+    if (!talk.member) throw new ProtocolError("Chat not accepted: it began without MEMBER");
+    switch (message.type) {
+      case "line":
+        return this.#takeLine(talk, message.line, message.previous);
+      case "have":
+        return this.#replica.heard(talk.id, message);
+      case "members":
+        this.#roster.told(talk.id, message.members);
+        return this.#dialling.schedule();
+      case "nick":
+        return this.#user.called(talk.peer, message.name);
+      case "called":
+        return this.#takeCalled(talk, message.name);
+    }
+  }
+
+  stuck({ peer }: Talk, why: string): void {
+    const error = new UnreachableError(`${peer.name} ${why}: the session with them is ended`);
+    peer.session.fail(error, { code: GoodbyeCode.busy, text: `this side ${why}` });
+  }
+
+  async #takeMember(talk: Talk, record: MemberRecord): Promise<void> {
+    if (!talk.member) return await this.#greet(talk, record);
+    const known = this.#roster.memberOf(talk.id);
+    this.#roster.changed(talk.id, { ...record, name: known?.name ?? record.name });
+    this.#rosterChanged();
+  }
+
+  /** A member says who it is: it is one of us from now on, unless it is already. */
+  async #greet(talk: Talk, record: MemberRecord): Promise<void> {
+    const { session, dialled } = talk.peer;
+    // The name was checked when the session began.
+    const who = { ...record, name: session.remoteName, key: session.remoteKey };
+    const known = await this.#isKnown(who.name, who.key);
+    const facts = { dialled, sessionId: session.id, onThisMachine: isOnThisMachine(session) };
+    if (talk.over) return;
+    const verdict = this.#roster.joined(talk.id, who, facts);
+    if (!verdict.keep) return this.#endSuperfluous(talk);
+    talk.member = who;
+    const replaced = this.#talks.get(verdict.replaces ?? "");
+    if (replaced) this.#endSuperfluous(replaced);
+    this.#replica.know(who.key, who.signingKey);
+    const since = Math.min(verdict.since, talk.since);
+    this.#replica.join(talk.id, { ...who, since, returning: verdict.returning });
+    this.#show(talk, this.#roster.names.of(talk.id) ?? who.name, known);
+    if (session.state === "away") this.changed(talk.peer, "away");
+    talk.tell("members");
+    this.#rosterChanged();
+    const same = replaced?.member && memberId(replaced.member) === memberId(who);
+    this.#user.arrived(talk.peer, same ? "silently" : verdict.returning ? "back" : "new");
+    this.#arrival.resolve();
+  }
+
+  /** There is another session with the same member, or it is ourselves. */
+  #endSuperfluous(talk: Talk): void {
+    talk.superfluous = true;
+    talk.end();
+    if (talk.member) this.#replica.leave(talk.id);
+    talk.peer.session.end(GoodbyeCode.oneTooMany);
+  }
+
+  /** Shows a member under the name that it wants, or another if that is somebody else's here. */
+  #show(talk: Talk, wanted: string, known: boolean): void {
+    const { peer } = talk;
+    const { name, displaced } = this.#roster.names.take(talk.id, wanted, known);
+    peer.name = name;
+    // Whoever came to us is told; whom we came to tells us.
+    if (name !== wanted && !peer.dialled) talk.tellOnce({ type: "called", name });
+    const other = displaced && this.#talks.get(displaced.id);
+    if (!other) return;
+    this.#host.output.say(
+      `Another ${other.peer.name} is here; theirs is ${displaced.name} from now on`,
+    );
+    this.#host.output.event("renamed", { peer: other.peer.name, name: displaced.name });
+    other.peer.name = displaced.name;
+  }
+
+  /** Our name is somebody else's there: believed once, of somebody we came to, for its own good. */
+  #takeCalled({ peer }: Talk, name: string): void {
+    const { output, name: before } = this.#host;
+    if (!peer.dialled || this.#calledOtherwise || name === before) return;
+    this.#calledOtherwise = true;
+    output.say(`Somebody else is called ${before} there: you are called ${name} now`);
+    output.event("called", { name });
+    this.#user.rename(name);
+  }
+
+  async #isKnown(name: string, key: Uint8Array): Promise<boolean> {
+    const keys = await this.#host.trust.keysOf(name);
+    return keys.some((each) => equalBytes(each, key));
+  }
+
+  #record({ peer }: Talk): MemberRecord {
+    const { addresses, relay, registered } = this.#reachable;
+    return {
+      instance: this.#instance,
+      signingKey: this.#signingKey,
+      name: this.#host.name,
+      addresses: ownAddresses(addresses(), isOnThisMachine(peer.session)),
+      relay: registered ? relay?.address : undefined,
+    };
+  }
+
+  /** Somebody has come or gone: others are told, soon, and who is not here is looked for. */
+  #rosterChanged(): void {
+    this.#dialling.schedule();
+    this.#wakeAll();
+    if (this.#cancelTelling || this.#roster.revision === this.#revisionTold) return;
+    const wait = Math.max(0, this.#toldAt + MEMBERS_GAP_MS - this.#clock.now());
+    this.#cancelTelling = this.#clock.after(wait, () => {
+      this.#cancelTelling = undefined;
+      this.#toldAt = this.#clock.now();
+      this.#revisionTold = this.#roster.revision;
+      for (const talk of this.#talks.values()) if (talk.member) talk.tell("members");
+    });
+  }
+
+  async #visit(session: Session): Promise<void> {
+    const { end, peer } = await this.#user.enter(session, true);
+    if (end.error && peer.here) this.#host.output.warn(end.error.message);
+  }
+
+  #networkChanged(): void {
+    this.#roster.dials.networkChanged();
+    this.#dialling.schedule();
+    this.#tellAll("member");
+  }
+
+  // Lines
+
+  #takeLine(talk: Talk, line: Line, previous: number): void {
+    const fresh = this.#replica.take(talk.id, line, previous);
+    if (fresh) this.#hearing.add(fresh);
+    else talk.wake();
+  }
+
+  async #say(text: string, to: readonly Party[], { privately = false } = {}): Promise<void> {
+    if (encodeText(text).length > MAX_CHAT_BYTES) {
+      throw new P2pError("Line not sent: longer than 16 MiB", {
+        hint: "Send it as a file: /send PATH",
+      });
+    }
+    const { name: from, history } = this.#host;
+    if (privately) { for (const { key } of to) this.#replica.say(text, from, key); }
+    else this.#replica.say(text, from);
+    this.#write();
+    this.#wakeAll();
+    if (to.length > 0) history?.add({ sent: true, private: privately, from, with: [...to], text });
+    await this.#caughtUp();
+  }
+
+  /** Nobody hears what is said now. */
+  #tellAlone(): void {
+    const names = this.absent.map(({ name }) => name).join(", ");
+    this.#host.output.say(
+      names === ""
+        ? "Nobody is here yet to read that."
+        : `Nobody is here: kept for ${names}, for an hour.`,
+    );
+  }
+
+  /** Resolves when nobody who is connected is far behind. */
+  async #caughtUp(): Promise<void> {
+    await Promise.all([...this.#talks.values()].map(async (talk) => {
+      const isBehind = () =>
+        talk.member && !talk.over && talk.peer.session.state === "connected" &&
+        this.#replica.pending(talk.id).bytes > MAX_BEHIND_BYTES;
+      while (isBehind()) await talk.moved();
+    }));
+  }
+
+  #shownName({ author, instance, name }: Line): string {
+    const id = memberId({ key: author, instance });
+    for (const { member, peer, superfluous } of this.#talks.values()) {
+      if (member && !superfluous && memberId(member) === id) return peer.name;
+    }
+    const { names } = this.#roster;
+    const isOurs = equalBytes(author, this.#host.identity.publicKey);
+    return !isOurs && names.isTaken(name) ? names.suggest(name) : name;
+  }
+
+  #tellAll(due: Due): void {
+    for (const talk of this.#talks.values()) if (talk.member) talk.tell(due);
+  }
+
+  #wakeAll(): void {
+    for (const talk of this.#talks.values()) talk.wake();
+  }
+
+  // Memory
+
+  #restore(): void {
+    const { lines, positions, members } = this.#host.memory.restore();
+    this.#roster.memberships.restore(members);
+    for (const { key, signingKey } of members) this.#replica.know(key, signingKey);
+    this.#replica.restore(lines, positions);
+  }
+
+  /** What has changed is on disk when this returns. */
+  #write(): void {
+    const { lines, positions } = this.#replica.changes();
+    const members = this.#roster.memberships.takeChanges();
+    if (lines.length + positions.length + members.length === 0) return;
+    this.#host.memory.write({ lines, positions, members });
+  }
+
+  #sweep(): void {
+    this.#replica.expire();
+    this.#roster.memberships.touch();
+    this.#write();
+    this.#wakeAll();
+    this.#cancelSweep = this.#clock.after(MESH_SWEEP_MS, () => this.#sweep());
+  }
+}
+
+function departureOf({ error, code }: SessionEnd): Departure {
+  if (code === GoodbyeCode.oneTooMany) return "duplicate";
+  if (code === GoodbyeCode.sentAway) return "sentAway";
+  return error ? "lost" : "goodbye";
+}
+
+function isOnThisMachine({ remote }: Session): boolean {
+  try {
+    return isLoopback(parseAddress(remote).host);
+  } catch {
+    // What comes through a relay has no address of its own.
+    return false;
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * The chat with one member of the mesh: what it says is handed on to the mesh; what is due to it is
+ * fetched when there is room on the way to it, so that nothing is queued for who is slow.
+ */
+import type { ChatMessage } from "../../protocol/chat.ts";
+import type { Clock } from "../../protocol/clock.ts";
+import { P2pError } from "../../protocol/errors.ts";
+import { HANDSHAKE_TIMEOUT_MS, STUCK_AFTER_MS } from "../../protocol/limits.ts";
+import type { KeyedMember } from "../../protocol/member.ts";
+import type { Chat } from "../../transfer/chat.ts";
+import type { Peer } from "../room.ts";
+
+/** UTF-16 units of lines, about, that are fetched at once. */
+const BATCH_UNITS = 65_536;
+/** Messages that are fetched at once. */
+const BATCH_MESSAGES = 512;
+
+/** What of ourselves is due to a member. */
+export type Due = "member" | "members";
+
+/** Who a talk is for. */
+export interface TalkUser {
+  /** What there is to say of ourselves. */
+  describe(talk: Talk, due: Due): ChatMessage;
+  /** What of all the lines is due to the member next, or undefined while nothing is. */
+  next(talk: Talk): ChatMessage | undefined;
+  /** @throws {ProtocolError} if nobody may say that */
+  take(talk: Talk, message: ChatMessage): Promise<void> | void;
+  /** The member does not take what is said to it, or does not say who it is. */
+  stuck(talk: Talk, why: string): void;
+}
+
+export interface TalkOptions {
+  user: TalkUser;
+  clock: Clock;
+  /** Since when what is said is meant for this member: milliseconds since 1970. */
+  since: number;
+}
+
+export class Talk {
+  /** Tells this session from others, also from those with the same member. */
+  readonly id: string;
+  readonly peer: Peer;
+  readonly since: number;
+  /** Who it is; undefined until it has said so, and is one of us. */
+  member: KeyedMember | undefined;
+  /** Whether it is being ended because there is another one with the same member. */
+  superfluous = false;
+  readonly #chat: Chat;
+  readonly #user: TalkUser;
+  readonly #clock: Clock;
+  readonly #due = new Set<Due>(["member"]);
+  #once: ChatMessage[] = [];
+  /** Whether its HAVE has come: it is known what to send it from then on. */
+  #heard = false;
+  #over = false;
+  #wake = Promise.withResolvers<void>();
+  /** Who waits until there is nothing to send. */
+  #drained: PromiseWithResolvers<void> | undefined;
+  /** Who waits until something was sent. */
+  #moved: PromiseWithResolvers<void> | undefined;
+
+  constructor(id: string, peer: Peer, chat: Chat, { user, clock, since }: TalkOptions) {
+    this.id = id;
+    this.peer = peer;
+    this.since = since;
+    this.#chat = chat;
+    this.#user = user;
+    this.#clock = clock;
+  }
+
+  /**
+   * Talks until the other side has no more to say.
+   * @throws {ProtocolError} if it says what nobody may
+   * @throws as ByteStream.read
+   */
+  async run(): Promise<void> {
+    const sending = this.#send();
+    const cancel = this.#clock.after(HANDSHAKE_TIMEOUT_MS, () => this.#checkHeard());
+    try {
+      for await (const message of this.#chat.messages()) {
+        // Lines are many, and taken at once.
+        const waiting = this.#user.take(this, message);
+        if (waiting) await waiting;
+        if (message.type === "have") this.#hear();
+      }
+    } finally {
+      cancel();
+      this.end();
+      await sending;
+    }
+  }
+
+  /** Something of ourselves has changed. */
+  tell(due: Due): void {
+    this.#due.add(due);
+    this.wake();
+  }
+
+  /** Something that is said once. */
+  tellOnce(message: ChatMessage): void {
+    this.#once.push(message);
+    this.wake();
+  }
+
+  /** There may be something to send. */
+  wake(): void {
+    this.#wake.resolve();
+  }
+
+  /** Whether nothing can be sent any more. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Resolves when something more has been sent, or nothing can be any more. */
+  async moved(): Promise<void> {
+    if (this.#over) return;
+    this.#moved ??= Promise.withResolvers();
+    await this.#moved.promise;
+  }
+
+  /**
+   * We have no more to say; resolves when the other side has all of it.
+   * @throws as ByteStream.finish
+   */
+  async finish(): Promise<void> {
+    if (!this.#over) {
+      this.#drained ??= Promise.withResolvers();
+      this.wake();
+      await this.#drained.promise;
+    }
+    await this.#chat.finish();
+  }
+
+  /** Nothing is sent any more. Idempotent. */
+  end(): void {
+    this.#over = true;
+    this.wake();
+  }
+
+  #hear(): void {
+    this.#heard = true;
+    this.wake();
+  }
+
+  async #send(): Promise<void> {
+    try {
+      while (!this.#over) {
+        const messages = this.#collect();
+        if (messages.length > 0) {
+          await this.#write(messages);
+          this.#tellMoved();
+          continue;
+        }
+        if (this.#heard) this.#tellDrained();
+        await this.#wake.promise;
+        this.#wake = Promise.withResolvers();
+      }
+    } catch (error) {
+      // Of a session that is over, and of a chat that was reset, whoever reads it tells.
+      if (!(error instanceof P2pError) || error.code === "failed") throw error;
+    } finally {
+      this.#over = true;
+      this.#tellDrained();
+      this.#tellMoved();
+    }
+  }
+
+  #collect(): ChatMessage[] {
+    const messages = [...this.#due].map((due) => this.#user.describe(this, due));
+    messages.push(...this.#once);
+    this.#due.clear();
+    this.#once = [];
+    for (let units = 0; units < BATCH_UNITS && messages.length < BATCH_MESSAGES;) {
+      const next = this.#user.next(this);
+      if (!next) break;
+      messages.push(next);
+      if (next.type === "line") units += next.line.text.length;
+    }
+    return messages;
+  }
+
+  async #write(messages: readonly ChatMessage[]): Promise<void> {
+    let cancel = () => {};
+    const watch = () => {
+      cancel = this.#clock.after(STUCK_AFTER_MS, () => {
+        // Without a connection it cannot take anything: the session knows how long to wait.
+        if (this.peer.session.state === "away") watch();
+        else this.#user.stuck(this, "does not take what is said");
+      });
+    };
+    watch();
+    try {
+      await this.#chat.send(messages);
+    } finally {
+      cancel();
+    }
+  }
+
+  #checkHeard(): void {
+    if (this.#heard || this.#over || this.peer.session.state === "away") return;
+    this.#user.stuck(this, "does not say who they are");
+  }
+
+  #tellDrained(): void {
+    this.#drained?.resolve();
+    this.#drained = undefined;
+  }
+
+  #tellMoved(): void {
+    this.#moved?.resolve();
+    this.#moved = undefined;
+  }
+}
