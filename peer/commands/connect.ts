@@ -125,6 +125,8 @@ export async function visit(
   if (!route) return await rejoin(host, room, screen, signal);
   const session = await dialSession(route, { name: host.name, signal, network: host.network });
   const visiting = room.enter(session, true);
+  // Whom a line or a file is for is known when they have said who they are.
+  await Promise.race([room.mesh.arrival, visiting]);
   const typed = say(host, room, screen);
   const { end } = await Promise.race([visiting, typed.then(() => visiting)]);
   if (!once) await leftAlone(host, room, { end, typed });
@@ -150,7 +152,7 @@ async function rejoin(
   signal: AbortSignal,
 ): Promise<void> {
   room.mesh.lookForMembers();
-  await room.mesh.firstArrival(signal);
+  await room.mesh.waitForArrival(signal);
   const typed = say(host, room, screen);
   await Promise.race([room.deserted(), typed]);
   host.signal.throwIfAborted();

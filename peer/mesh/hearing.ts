@@ -1,7 +1,7 @@
 /**
- * Lines that others said, on their way to the user: what came in one turn of the event loop is
- * written to disk together, and then shown, so that a program which is killed neither loses a line
- * nor shows it again when it is started anew.
+ * Lines on their way to the user: what was said in one turn of the event loop, here or by others,
+ * is written to disk together, and then shown, so that a program which is killed neither loses a
+ * line nor shows it again when it is started anew.
  */
 import { setImmediate } from "node:timers";
 import { fingerprint } from "../../protocol/fingerprint.ts";
@@ -9,6 +9,8 @@ import type { Line } from "../../protocol/line.ts";
 import { memberId } from "../../protocol/member.ts";
 import type { Host } from "../host.ts";
 
+/** Lines of our own that are said in one turn. */
+const MAX_WAITING = 256;
 /** Milliseconds after which a line was said while we were away. */
 const LATE_MS = 10_000;
 
@@ -26,7 +28,11 @@ export interface HearingOptions {
 export class Hearing {
   readonly #host: Pick<Host, "output" | "history">;
   readonly #options: HearingOptions;
+  /** What others said since the last turn. */
   #lines: Line[] = [];
+  /** Lines that wait for the end of this turn, our own among them. */
+  #waiting = 0;
+  #turn: PromiseWithResolvers<void> | undefined;
 
   constructor(host: Pick<Host, "output" | "history">, options: HearingOptions) {
     this.#host = host;
@@ -34,18 +40,40 @@ export class Hearing {
   }
 
   /** Takes a line that is new. */
-  add(line: Line): void {
+  hear(line: Line): void {
     this.#lines.push(line);
-    if (this.#lines.length === 1) setImmediate(() => this.#flush());
+    this.#await();
+  }
+
+  /**
+   * Takes a line of our own. Resolves when there is room for another: who says many in one turn
+   * lets others have theirs.
+   */
+  async say(): Promise<void> {
+    this.#await();
+    if (this.#waiting >= MAX_WAITING) await this.flushed();
+  }
+
+  /** Resolves when all that was said up to now is written. */
+  async flushed(): Promise<void> {
+    if (this.#waiting > 0) await this.#turn?.promise;
+  }
+
+  #await(): void {
+    if (this.#waiting++ > 0) return;
+    this.#turn = Promise.withResolvers();
+    setImmediate(() => this.#flush());
   }
 
   #flush(): void {
     const { write, written, isMuted } = this.#options;
     const lines = this.#lines;
     this.#lines = [];
+    this.#waiting = 0;
     write();
     written();
     for (const line of lines) if (!isMuted(line.author)) this.#show(line);
+    this.#turn?.resolve();
   }
 
   #show(line: Line): void {

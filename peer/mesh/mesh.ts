@@ -70,7 +70,6 @@ export class Mesh implements TalkUser {
   #toldAt = -Infinity;
   #cancelTelling: (() => void) | undefined;
   #cancelSweep = () => {};
-  /** Settles when the first member is here. */
   readonly #arrival = Promise.withResolvers<void>();
   readonly #unsubscribe: () => void;
 
@@ -115,6 +114,11 @@ export class Mesh implements TalkUser {
     this.#unsubscribe = host.network.subscribe(() => this.#networkChanged());
     this.#restore();
     this.#sweep();
+  }
+
+  /** Resolves when the first member is here. */
+  get arrival(): Promise<void> {
+    return this.#arrival.promise;
   }
 
   /** Where others reach us, from now on. */
@@ -196,6 +200,7 @@ export class Mesh implements TalkUser {
 
   /** Resolves when all who are here have all that was said, and know that there is no more. */
   async settle(): Promise<void> {
+    await this.#hearing.flushed();
     await Promise.all([...this.#talks.values()].map(async (talk) => {
       try {
         await talk.finish();
@@ -248,10 +253,10 @@ export class Mesh implements TalkUser {
   }
 
   /**
-   * Resolves when somebody is here.
+   * Waits for somebody to be here.
    * @throws {UnreachableError} if nobody is within some seconds
    */
-  async firstArrival(signal: AbortSignal): Promise<void> {
+  async waitForArrival(signal: AbortSignal): Promise<void> {
     const cancel = new AbortController();
     await Promise.race([
       this.#arrival.promise,
@@ -417,7 +422,7 @@ export class Mesh implements TalkUser {
 
   #takeLine(talk: Talk, line: Line, previous: number): void {
     const fresh = this.#replica.take(talk.id, line, previous);
-    if (fresh) this.#hearing.add(fresh);
+    if (fresh) this.#hearing.hear(fresh);
     else talk.wake();
   }
 
@@ -430,8 +435,7 @@ export class Mesh implements TalkUser {
     const { name: from, history } = this.#host;
     if (privately) { for (const { key } of to) this.#replica.say(text, from, key); }
     else this.#replica.say(text, from);
-    this.#write();
-    this.#wakeAll();
+    await this.#hearing.say();
     if (to.length > 0) history?.add({ sent: true, private: privately, from, with: [...to], text });
     await this.#caughtUp();
   }
