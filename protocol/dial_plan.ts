@@ -244,7 +244,9 @@ export class DialPlan {
     candidate.dialling = false;
     // Who lets us in and shows to be somebody else, or nobody, is not dialled any faster for it.
     this.#pause(candidate, 0);
-    if (result === "ok") candidate.nextAt = Math.max(candidate.nextAt, this.#now + MEETING_MS);
+    if (result === "failed") return;
+    candidate.nextAt = Math.max(candidate.nextAt, this.#now + MEETING_MS);
+    candidate.hurriedAt = this.#now;
   }
 
   /** Where somebody may be now; undefined if there is nothing of it any more. */
@@ -349,8 +351,9 @@ export class DialPlan {
 
   /** Somebody reaches it now: so we may. Who tells of it again and again is believed ever less often. */
   #hurry(candidate: Candidate): void {
-    const { hurriedAt, hurries, linkedAt } = candidate;
-    if (linkedAt !== undefined || this.#now - hurriedAt < HURRY_MS * 2 ** hurries) return;
+    const { hurriedAt, hurries, linkedAt, dialling } = candidate;
+    if (linkedAt !== undefined || dialling) return;
+    if (this.#now - hurriedAt < HURRY_MS * 2 ** hurries) return;
     candidate.hurriedAt = this.#now;
     candidate.hurries++;
     candidate.nextAt = Math.min(candidate.nextAt, this.#now + this.#turn(candidate.who));
