@@ -31,6 +31,8 @@ export interface MessageOptions {
   id?: string;
   /** Its author's fingerprint. */
   key?: string;
+  /** Who handed it on, where only they say whose line it is. */
+  through?: string | undefined;
   /** When it was said: milliseconds since 1970. */
   time?: number;
   /** Whether that was a while ago. */
@@ -99,18 +101,23 @@ export class Output {
   }
 
   /**
-   * A line of chat: `from: text`, or the event `message`. One that is for us alone, or comes late,
-   * says so: no name ends like that.
+   * A line of chat: `from: text`, or the event `message`. One that is for us alone, comes late, or
+   * may not be theirs, says so: no name ends like that.
    */
   message(from: string, text: string, options: MessageOptions = {}): void {
-    const { id, key, time, late } = options;
+    const { id, key, through, time, late } = options;
     const said = time === undefined ? undefined : new Date(time);
     if (this.json) {
       const how = { private: options.private || undefined, late: late || undefined };
-      return this.event("message", { from, text, id, key, time: said?.toISOString(), ...how });
+      const whose = { from, text, id, key, through, time: said?.toISOString() };
+      return this.event("message", { ...whose, ...how });
     }
     const name = this.#paint(escapeText(from), colorOf(from), this.chatStream);
-    const how = [...options.private ? ["privately"] : [], ...late && said ? [clockTime(said)] : []];
+    const how = [
+      options.private && "privately",
+      through !== undefined && `through ${escapeText(through)}`,
+      late && said && clockTime(said),
+    ].filter(Boolean);
     const aside = how.length === 0 ? "" : ` (${how.join(", ")})`;
     this.#print(`${name}${aside}: ${escapeText(text)}`, this.chatStream);
   }

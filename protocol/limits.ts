@@ -223,6 +223,8 @@ export const SESSION_HOLD_MS = 60_000;
 export const FLUSH_TIMEOUT_MS = 5_000;
 /** Milliseconds to wait for the other side's GOODBYE. */
 export const GOODBYE_TIMEOUT_MS = 1_000;
+/** Authors of whom only others have told with which key they sign. */
+export const MAX_HEARSAY = 512;
 /** Milliseconds that a member of a mesh who is connected may take nothing. */
 export const STUCK_AFTER_MS = 60_000;
 /** Bytes of lines that a member may not have yet, when somebody goes on to talk. */

@@ -25,11 +25,16 @@ export interface HearingOptions {
   isMuted: (author: Uint8Array) => boolean;
 }
 
+interface Heard {
+  readonly line: Line;
+  readonly through: { readonly name: string } | undefined;
+}
+
 export class Hearing {
   readonly #host: Pick<Host, "output" | "history">;
   readonly #options: HearingOptions;
   /** What others said since the last turn. */
-  #lines: Line[] = [];
+  #lines: Heard[] = [];
   /** Lines that wait for the end of this turn, our own among them. */
   #waiting = 0;
   #turn: PromiseWithResolvers<void> | undefined;
@@ -39,9 +44,12 @@ export class Hearing {
     this.#options = options;
   }
 
-  /** Takes a line that is new. */
-  hear(line: Line): void {
-    this.#lines.push(line);
+  /**
+   * Takes a line that is new.
+   * @param through who handed it on, if it is that member's word alone whose line it is
+   */
+  hear(line: Line, through?: { readonly name: string }): void {
+    this.#lines.push({ line, through });
     this.#await();
   }
 
@@ -72,18 +80,19 @@ export class Hearing {
     this.#waiting = 0;
     write();
     written();
-    for (const line of lines) if (!isMuted(line.author)) this.#show(line);
+    for (const each of lines) if (!isMuted(each.line.author)) this.#show(each);
     this.#turn?.resolve();
   }
 
-  #show(line: Line): void {
+  #show({ line, through }: Heard): void {
     const { output, history } = this.#host;
     const { author: key, channel, text, time, number } = line;
     const from = this.#options.nameOf(line);
     const only = channel === 1;
     const late = Date.now() - time > LATE_MS;
     const id = `${memberId({ key, instance: line.instance })}/${channel}/${number}`;
-    output.message(from, text, { private: only, id, key: fingerprint(key), time, late });
+    const whose = { id, key: fingerprint(key), through: through?.name };
+    output.message(from, text, { ...whose, private: only, time, late });
     history?.add({ sent: false, private: only, from, with: [{ key, name: from }], text });
   }
 }

@@ -16,7 +16,12 @@ import {
   MESH_SWEEP_MS,
   REJOIN_MS,
 } from "../../protocol/limits.ts";
-import { memberId, type MemberRecord, newInstance } from "../../protocol/member.ts";
+import {
+  type KeyedMember,
+  memberId,
+  type MemberRecord,
+  newInstance,
+} from "../../protocol/member.ts";
 import { ownAddresses } from "../../protocol/member_addresses.ts";
 import { Replica } from "../../protocol/replica.ts";
 import { type Departure, Roster } from "../../protocol/roster.ts";
@@ -28,6 +33,7 @@ import { type Party, partyOf } from "../history/entry.ts";
 import type { Host } from "../host.ts";
 import type { Peer, Visit } from "../room.ts";
 import type { Session, SessionEnd, SessionState } from "../session.ts";
+import { Authors } from "./authors.ts";
 import { Dialling } from "./dialling.ts";
 import { Hearing } from "./hearing.ts";
 import { type Reachable, UNREACHABLE } from "./reachable.ts";
@@ -57,6 +63,7 @@ export class Mesh implements TalkUser {
   readonly #instance: Uint8Array;
   readonly #signingKey: Uint8Array;
   readonly #replica: Replica;
+  readonly #authors: Authors;
   readonly #roster: Roster;
   readonly #dialling: Dialling;
   readonly #hearing: Hearing;
@@ -90,6 +97,8 @@ export class Mesh implements TalkUser {
       verify: verifyLine,
       now: Date.now,
     });
+    this.#authors = new Authors((author, signingKey) => this.#replica.know(author, signingKey));
+    this.#authors.met({ key, signingKey: signer.publicKey });
     this.#roster = new Roster({
       self: { key, instance: this.#instance },
       name: host.name,
@@ -297,8 +306,7 @@ export class Mesh implements TalkUser {
       case "have":
         return this.#replica.heard(talk.id, message);
       case "members":
-        this.#roster.told(talk.id, message.members);
-        return this.#dialling.schedule();
+        return this.#takeMembers(talk, message.members);
       case "nick":
         return this.#user.called(talk.peer, message.name);
       case "called":
@@ -318,6 +326,12 @@ export class Mesh implements TalkUser {
     this.#rosterChanged();
   }
 
+  #takeMembers(talk: Talk, members: readonly KeyedMember[]): void {
+    this.#roster.told(talk.id, members);
+    for (const member of members) this.#authors.heardOf(member);
+    this.#dialling.schedule();
+  }
+
   /** A member says who it is: it is one of us from now on, unless it is already. */
   async #greet(talk: Talk, record: MemberRecord): Promise<void> {
     const { session, dialled } = talk.peer;
@@ -331,13 +345,15 @@ export class Mesh implements TalkUser {
     talk.member = who;
     const replaced = this.#talks.get(verdict.replaces ?? "");
     if (replaced) this.#endSuperfluous(replaced);
-    this.#replica.know(who.key, who.signingKey);
+    this.#authors.met(who);
     const since = Math.min(verdict.since, talk.since);
     this.#replica.join(talk.id, { ...who, since, returning: verdict.returning });
     this.#show(talk, this.#roster.names.of(talk.id) ?? who.name, known);
     if (session.state === "away") this.changed(talk.peer, "away");
     talk.tell("members");
     this.#rosterChanged();
+    // Who is shown to be here is found again after a crash.
+    this.#write();
     const same = replaced?.member && memberId(replaced.member) === memberId(who);
     this.#user.arrived(talk.peer, same ? "silently" : verdict.returning ? "back" : "new");
     this.#arrival.resolve();
@@ -397,7 +413,10 @@ export class Mesh implements TalkUser {
   #rosterChanged(): void {
     this.#dialling.schedule();
     this.#wakeAll();
-    if (this.#cancelTelling || this.#roster.revision === this.#revisionTold) return;
+    if (this.#roster.revision === this.#revisionTold) return;
+    // A line that is handed on counts with who knows its author only.
+    for (const talk of this.#talks.values()) if (talk.member) talk.tellFirst("members");
+    if (this.#cancelTelling) return;
     const wait = Math.max(0, this.#toldAt + MEMBERS_GAP_MS - this.#clock.now());
     this.#cancelTelling = this.#clock.after(wait, () => {
       this.#cancelTelling = undefined;
@@ -422,7 +441,7 @@ export class Mesh implements TalkUser {
 
   #takeLine(talk: Talk, line: Line, previous: number): void {
     const fresh = this.#replica.take(talk.id, line, previous);
-    if (fresh) this.#hearing.hear(fresh);
+    if (fresh) this.#hearing.hear(fresh, this.#authors.hasMet(line.author) ? undefined : talk.peer);
     else talk.wake();
   }
 
@@ -483,7 +502,7 @@ export class Mesh implements TalkUser {
   #restore(): void {
     const { lines, positions, members } = this.#host.memory.restore();
     this.#roster.memberships.restore(members);
-    for (const { key, signingKey } of members) this.#replica.know(key, signingKey);
+    for (const member of members) this.#authors.met(member);
     this.#replica.restore(lines, positions);
   }
 

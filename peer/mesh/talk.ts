@@ -50,6 +50,8 @@ export class Talk {
   readonly #user: TalkUser;
   readonly #clock: Clock;
   readonly #due = new Set<Due>(["member"]);
+  /** What is due to it before any further line. */
+  readonly #dueFirst = new Set<Due>();
   #once: ChatMessage[] = [];
   /** Whether its HAVE has come: it is known what to send it from then on. */
   #heard = false;
@@ -89,6 +91,11 @@ export class Talk {
       this.end();
       await sending;
     }
+  }
+
+  /** Something of ourselves has changed, and is to be told before any line. */
+  tellFirst(due: Due): void {
+    this.#dueFirst.add(due);
   }
 
   /** Something of ourselves has changed. */
@@ -168,17 +175,25 @@ export class Talk {
   }
 
   #collect(): ChatMessage[] {
-    const messages = [...this.#due].map((due) => this.#user.describe(this, due));
-    messages.push(...this.#once);
+    const lines = this.#collectLines();
+    const due = lines.length > 0 ? this.#due.union(this.#dueFirst) : new Set(this.#due);
+    const messages = [...due].map((each) => this.#user.describe(this, each));
+    for (const each of due) this.#dueFirst.delete(each);
     this.#due.clear();
+    messages.push(...this.#once, ...lines);
     this.#once = [];
-    for (let units = 0; units < BATCH_UNITS && messages.length < BATCH_MESSAGES;) {
+    return messages;
+  }
+
+  #collectLines(): ChatMessage[] {
+    const lines: ChatMessage[] = [];
+    for (let units = 0; units < BATCH_UNITS && lines.length < BATCH_MESSAGES;) {
       const next = this.#user.next(this);
       if (!next) break;
-      messages.push(next);
+      lines.push(next);
       if (next.type === "line") units += next.line.text.length;
     }
-    return messages;
+    return lines;
   }
 
   async #write(messages: readonly ChatMessage[]): Promise<void> {

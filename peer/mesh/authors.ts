@@ -1,0 +1,39 @@
+/**
+ * With which key each author signs its lines: as it told us itself, or, of those whom we never met,
+ * as others told first.
+ */
+import { MAX_HEARSAY } from "../../protocol/limits.ts";
+import type { KeyedMember } from "../../protocol/member.ts";
+
+/** A member, as far as its lines are concerned. */
+export type Author = Pick<KeyedMember, "key" | "signingKey">;
+
+export class Authors {
+  readonly #know: (key: Uint8Array, signingKey: Uint8Array) => void;
+  readonly #met = new Set<string>();
+  readonly #heardOf = new Set<string>();
+
+  /** @param know takes the signing key of an author from now on */
+  constructor(know: (key: Uint8Array, signingKey: Uint8Array) => void) {
+    this.#know = know;
+  }
+
+  /** An author has told us itself. */
+  met({ key, signingKey }: Author): void {
+    this.#met.add(key.toHex());
+    this.#know(key, signingKey);
+  }
+
+  /** Somebody tells of an author: believed of those of whom nothing was told before. */
+  heardOf({ key, signingKey }: Author): void {
+    const id = key.toHex();
+    if (this.#met.has(id) || this.#heardOf.has(id) || this.#heardOf.size >= MAX_HEARSAY) return;
+    this.#heardOf.add(id);
+    this.#know(key, signingKey);
+  }
+
+  /** Whether an author has told us itself. */
+  hasMet(key: Uint8Array): boolean {
+    return this.#met.has(key.toHex());
+  }
+}

@@ -1,0 +1,174 @@
+/** A member that means harm, among members that keep to the rules. */
+import { assert, assertEquals, assertLess } from "@std/assert";
+import type { MeshMember } from "../fakes/mesh_member.ts";
+import { MeshVictims } from "../fakes/mesh_victims.ts";
+import { RawMember } from "../fakes/raw_member.ts";
+import { RawServer } from "../fakes/raw_server.ts";
+import { parseAddress } from "../../protocol/address.ts";
+import type { ChatMessage } from "../../protocol/chat.ts";
+import { generateKeyPair } from "../../protocol/noise.ts";
+
+/** What is forged of another, and told to alice as if it came from there. */
+const FORGERIES: [
+  what: string,
+  forge: (mallory: RawMember, bob: MeshMember) => Promise<ChatMessage[]>,
+][] = [
+  ["with a signature of its own", async (mallory) => {
+    const { author, instance } = await memberBob(mallory);
+    return [{ type: "line", line: mallory.line(1, "forged", { author, instance }), previous: 0 }];
+  }],
+  ["altered on the way", async (mallory, bob) => {
+    await bob.say("before it is altered");
+    const line = await mallory.hears(
+      (message) => message.type === "line" ? message.line : undefined,
+      "bob's line",
+    );
+    const next = { ...line, number: line.number + 1 };
+    return [
+      { type: "line", line: next, previous: line.number },
+      { type: "line", line: { ...next, text: "forged" }, previous: line.number },
+    ];
+  }],
+  ["with a key that it says is bob's", async (mallory) => {
+    const { author, instance } = await memberBob(mallory);
+    const bob = mallory.record({ key: author, instance, name: "bob" });
+    return [
+      { type: "members", members: [bob] },
+      { type: "line", line: mallory.line(1, "forged", { author, instance }), previous: 0 },
+    ];
+  }],
+];
+
+for (const [what, forge] of FORGERIES) {
+  Deno.test(`a line of another ${what} is not shown, and the other is heard as before`, async () => {
+    await using victims = await MeshVictims.start();
+    const { alice, bob } = victims;
+    await using mallory = await RawMember.join(alice.address);
+    await alice.linkedTo(["mallory"]);
+    for (const message of await forge(mallory, bob)) await mallory.send(message);
+    await mallory.say(1, "am I heard?");
+    await alice.hears("am I heard?");
+    await victims.assertUnharmed();
+    assert(!alice.has("forged") && !bob.has("forged"));
+  });
+}
+
+Deno.test("a line that its own author never said ends the session", async () => {
+  await using victims = await MeshVictims.start();
+  const { alice, bob } = victims;
+  await using mallory = await RawMember.join(alice.address);
+  const instance = await mallory.hears(
+    (message) => message.type === "member" ? message.member.instance : undefined,
+    "who alice is",
+  );
+  const line = mallory.line(1_000, "forged", { author: mallory.remoteKey, instance });
+  await mallory.send({ type: "line", line, previous: 0 });
+  const error = await mallory.ended();
+  assertEquals((error as { code?: string })?.code, "protocol", String(error));
+  await victims.assertUnharmed();
+  assert(!alice.has("forged") && !bob.has("forged"));
+});
+
+Deno.test("a line of somebody whom nobody knows is not taken", async () => {
+  await using victims = await MeshVictims.start();
+  const { alice, bob } = victims;
+  await using mallory = await RawMember.join(alice.address);
+  const line = mallory.line(1, "who am I?", { author: generateKeyPair().publicKey });
+  await mallory.send({ type: "line", line, previous: 0 });
+  await mallory.say(1, "and I?");
+  await Promise.race([mallory.ended(), alice.hears("and I?")]);
+  await victims.assertUnharmed();
+  assert(!alice.has("who am I?") && !bob.has("who am I?"));
+});
+
+Deno.test("a line that is said twice is shown once; one that jumps is asked for, once", async () => {
+  await using victims = await MeshVictims.start();
+  const { alice, bob } = victims;
+  await using mallory = await RawMember.join(alice.address);
+  await mallory.say(1, "one");
+  const again = { ...mallory.line(1, "one") };
+  for (let time = 0; time < 5; time++) {
+    await mallory.send({ type: "line", line: again, previous: 0 });
+  }
+  for (const number of [7, 8, 9, 10]) await mallory.say(number, `${number}`);
+  const position = await mallory.hears(
+    (message) => isAsking(message) ? positionIn(message, mallory) : undefined,
+    "a HAVE for the lines that are missing",
+  );
+  assertEquals(position, 1);
+  await mallory.say(2, "two");
+  await Promise.all([alice.hears("two"), bob.hears("two")]);
+  for (const member of [alice, bob]) {
+    const texts = member.heard.filter(({ from }) => from === "mallory").map(({ text }) => text);
+    assertEquals(texts, ["one", "two"]);
+  }
+  const asked = mallory.received.filter((message) => {
+    return isAsking(message) && positionIn(message, mallory) !== undefined;
+  });
+  assertEquals(asked.length, 1);
+  await victims.assertUnharmed();
+});
+
+Deno.test("lies about who is where lead nobody astray, and nobody is dialled without end", async () => {
+  await using victims = await MeshVictims.start();
+  const { alice, bob } = victims;
+  let dialled = 0;
+  await using third = new RawServer(() => void dialled++);
+  await using mallory = await RawMember.join(alice.address);
+  await alice.linkedTo(["mallory"]);
+  const places = [third.address, bob.address, alice.address].map(parseAddress);
+  const invented = Array.from({ length: 60 }, (_, index) =>
+    mallory.record({
+      key: generateKeyPair().publicKey,
+      instance: crypto.getRandomValues(new Uint8Array(8)),
+      name: `nobody-${index}`,
+      addresses: places,
+    }));
+  const itself = mallory.record({ key: mallory.remoteKey, addresses: places });
+  const since = alice.events.length;
+  for (let time = 0; time < 20; time++) {
+    await mallory.send({ type: "members", members: [...invented, itself] });
+    await victims.talk();
+  }
+  await victims.assertUnharmed();
+  console.log(`A third was dialled ${dialled} times for 60 invented members`);
+  assertLess(dialled, 200);
+  const arrived = alice.events.slice(since).filter(({ event }) => event === "connected");
+  assertEquals(arrived, []);
+  assertEquals([...alice.linked].toSorted(), ["bob", "mallory"]);
+  assertEquals([...bob.linked].toSorted(), ["alice"]);
+});
+
+Deno.test("who asks for lines that never were, or for all again and again, holds nobody up", async () => {
+  await using victims = await MeshVictims.start();
+  const { alice } = victims;
+  await using mallory = await RawMember.join(alice.address);
+  await alice.linkedTo(["mallory"]);
+  const { author, instance } = await memberBob(mallory);
+  const log = { author, instance, channel: 0 as const, direct: false };
+  for (let time = 0; time < 200; time++) {
+    const number = time % 2 === 0 ? 0xffff_ffff : 0;
+    await mallory.send({ type: "have", whole: true, logs: [{ ...log, number }] });
+  }
+  await victims.assertUnharmed();
+});
+
+/** Who bob is, as alice tells. */
+async function memberBob(mallory: RawMember) {
+  return await mallory.hears((message) => {
+    if (message.type !== "members") return undefined;
+    const bob = message.members.find(({ name }) => name === "bob");
+    return bob && { author: bob.key, instance: bob.instance };
+  }, "MEMBERS with bob");
+}
+
+/** Whether it is a HAVE that asks for what is missing, not the one that comes first. */
+function isAsking(message: ChatMessage): message is ChatMessage & { type: "have" } {
+  return message.type === "have" && !message.whole;
+}
+
+/** How far a HAVE says that the other side has got with mallory's own lines. */
+function positionIn(have: ChatMessage & { type: "have" }, mallory: RawMember): number | undefined {
+  const mine = mallory.identity.publicKey.toHex();
+  return have.logs.find(({ author }) => author.toHex() === mine)?.number;
+}
