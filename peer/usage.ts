@@ -156,9 +156,10 @@ Usage: p2p connect ADDRESS [FLAGS]
        p2p connect NAME [--relay ADDRESS] [FLAGS]
        p2p connect [FLAGS]
 
-Without ADDRESS it is looked for those of the last chats. ADDRESS is 1.2.3.4:8080, [::1]:8080 or host.example:8080. NAME is what the peer
-calls itself at the relay; bytes go straight wherever the NATs let them, and
-through the relay, encrypted, where they do not. Or it is what the peer
+Without ADDRESS, those of the last chats are looked for. ADDRESS is
+1.2.3.4:8080, [::1]:8080 or host.example:8080. NAME is what the peer calls
+itself at the relay; bytes go straight wherever the NATs let them, and through
+the relay, encrypted, where they do not. Or it is what the peer
 announces on this network: p2p peers lists those who do.
 
   --relay ADDRESS  relay at which the peer is found: host:port, or host:port#KEY

@@ -31,6 +31,8 @@ const layers: Record<string, { from: string[]; packages: string[]; because: stri
       "node:net",
       // Loaded when a chat begins: only types are imported at once.
       "node:sqlite",
+      // setImmediate: the end of a turn of the event loop, which no timer is.
+      "node:timers",
       "node:util",
     ],
     because: "network and terminal use the layers below, and nothing uses them but main.ts",

@@ -75,10 +75,11 @@ export class Dialling {
   }
 
   #routeTo(target: DialTarget): MemberRoute {
-    const { host, clock, admit, reachable } = this.#options;
+    const { host, dials, clock, admit, reachable } = this.#options;
     const { relay, relayOnly } = reachable();
     return new MemberRoute({
-      member: () => target,
+      // It may be elsewhere by the time that its session needs another connection.
+      member: () => dials.where(target.id) ?? target,
       identity: host.identity,
       clock,
       admit,

@@ -26,6 +26,7 @@ import { ownAddresses } from "../../protocol/member_addresses.ts";
 import { Replica } from "../../protocol/replica.ts";
 import { type Departure, Roster } from "../../protocol/roster.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
+import type { Shown } from "../../protocol/shown_names.ts";
 import type { Chat } from "../../transfer/chat.ts";
 import { sleep } from "../../protocol/clock.ts";
 import { systemClock } from "../clock.ts";
@@ -72,6 +73,7 @@ export class Mesh implements TalkUser {
   #begun = 0;
   /** Whether we have taken another name because somebody told us that ours was taken. */
   #calledOtherwise = false;
+  #closed = false;
   /** What of the roster all have been told, and when. */
   #revisionTold = 0;
   #toldAt = -Infinity;
@@ -147,21 +149,41 @@ export class Mesh implements TalkUser {
   /** A session has lost its connection, or has one again. */
   changed({ talk }: Peer, state: SessionState): void {
     if (!talk?.member || talk.superfluous || state === "ended") return;
-    const part = state === "away" ? "away" : "back";
-    this.#roster[part](talk.id);
-    this.#replica[part](talk.id);
+    if (state === "away") this.#lost(talk);
+    else {
+      this.#roster.back(talk.id);
+      this.#replica.back(talk.id);
+    }
     this.#wakeAll();
   }
 
+  /** A session has no connection; the program at its other end may have been started anew. */
+  #lost(talk: Talk): void {
+    const successor = this.#talks.get(this.#roster.away(talk.id) ?? "");
+    if (!successor) return this.#replica.away(talk.id);
+    this.#endSuperfluous(talk);
+    this.#takeShownName(successor);
+    this.#rosterChanged();
+  }
+
+  /** A member is shown under the name that the roster has for it. */
+  #takeShownName({ id, peer }: Talk): void {
+    const before = peer.name;
+    const name = this.#roster.names.of(id) ?? before;
+    if (name === before) return;
+    peer.name = name;
+    this.#host.output.say(`${before} is now called ${name}`);
+    this.#host.output.event("renamed", { peer: before, name });
+  }
+
   /** A session is over. */
-  gone({ talk, session }: Peer, end: SessionEnd): void {
+  gone({ talk }: Peer, end: SessionEnd): void {
     if (!talk || !this.#talks.delete(talk.id)) return;
     talk.end();
     if (!talk.member || talk.superfluous) return;
     this.#replica.leave(talk.id);
     // Whom we leave ourselves is a member yet when we are back.
-    const ours = end.byUs && end.error === undefined && !this.#user.isSentAway(session.remoteKey);
-    if (!ours) this.#roster.left(talk.id, departureOf(end));
+    if (!this.#closed) this.#roster.left(talk.id, departureOf(end));
     this.#rosterChanged();
     this.#write();
   }
@@ -232,14 +254,11 @@ export class Mesh implements TalkUser {
     const { talk } = peer;
     const member = talk && this.#roster.memberOf(talk.id);
     if (!talk || !member) return;
-    const { output } = this.#host;
-    const before = peer.name;
     this.#roster.changed(talk.id, { ...member, name: wanted });
-    this.#show(talk, wanted, true);
+    const { displaced } = this.#roster.names.take(talk.id, wanted, true);
+    this.#takeShownName(talk);
+    this.#displace(displaced);
     this.#rosterChanged();
-    if (peer.name === before) return;
-    output.say(`${before} is now called ${peer.name}`);
-    output.event("renamed", { peer: before, name: peer.name });
   }
 
   /**
@@ -278,6 +297,7 @@ export class Mesh implements TalkUser {
   }
   /** Nobody is dialled any more; sessions go on. What is remembered is on disk. */
   close(): void {
+    this.#closed = true;
     this.#dialling.close();
     this.#unsubscribe();
     this.#cancelSweep();
@@ -374,13 +394,13 @@ export class Mesh implements TalkUser {
     peer.name = name;
     // Whoever came to us is told; whom we came to tells us.
     if (name !== wanted && !peer.dialled) talk.tellOnce({ type: "called", name });
-    const other = displaced && this.#talks.get(displaced.id);
-    if (!other) return;
-    this.#host.output.say(
-      `Another ${other.peer.name} is here; theirs is ${displaced.name} from now on`,
-    );
-    this.#host.output.event("renamed", { peer: other.peer.name, name: displaced.name });
-    other.peer.name = displaced.name;
+    this.#displace(displaced);
+  }
+
+  /** Somebody whose key is known under a name has come: who had the name until now goes by another. */
+  #displace(displaced: Shown["displaced"]): void {
+    const talk = displaced && this.#talks.get(displaced.id);
+    if (talk) this.#takeShownName(talk);
   }
 
   /** Our name is somebody else's there: believed once, of somebody we came to, for its own good. */
