@@ -4,7 +4,7 @@
  *     NICK, CALLED   a name
  *     MEMBER         a record (member.ts)
  *     MEMBERS        2: how many; then of each: 32: its static key; its record
- *     HAVE           1: flags (bit 0: this is all); then of each log, 46 bytes:
+ *     HAVE           1: flags (bit 0: this is all, bit 1: new); then of each log, 46 bytes:
  *                    32: author; 8: instance; 1: channel; 1: flags (bit 0: direct); 4: number
  *     LINE           32: author; 8: instance; 1: channel; 4: number; 4: previous; 6: time;
  *                    64: signature; 1: length of the name; the name; the text
@@ -51,6 +51,8 @@ export interface HaveMessage {
   readonly type: "have";
   /** Whether these are all logs that it has anything of. */
   readonly whole: boolean;
+  /** Whether the sender has met nobody before: nobody owes it anything. */
+  readonly isNew?: boolean;
   readonly logs: readonly LogPosition[];
 }
 
@@ -76,6 +78,7 @@ const SIGNATURE_BYTES = 64;
 /** Bytes of a LINE before its name. */
 const LINE_HEADER_BYTES = 120;
 const WHOLE = 1;
+const IS_NEW = 2;
 const DIRECT = 1;
 
 /** A message with its header. Of MEMBERS, what has no room in one message is left out. */
@@ -183,8 +186,9 @@ function decodeMembers(from: ByteReader): KeyedMember[] {
   });
 }
 
-function encodeHave({ whole, logs }: HaveMessage): Uint8Array {
-  const body = new ByteWriter(1 + POSITION_BYTES * logs.length).u8(whole ? WHOLE : 0);
+function encodeHave({ whole, isNew, logs }: HaveMessage): Uint8Array {
+  const flags = (whole ? WHOLE : 0) | (isNew ? IS_NEW : 0);
+  const body = new ByteWriter(1 + POSITION_BYTES * logs.length).u8(flags);
   for (const log of logs) {
     encodeLog(log, body);
     body.u8(log.direct ? DIRECT : 0).u32(log.number);
@@ -193,14 +197,15 @@ function encodeHave({ whole, logs }: HaveMessage): Uint8Array {
 }
 
 function decodeHave(from: ByteReader): HaveMessage {
-  const whole = (from.u8() & WHOLE) !== 0;
+  const flags = from.u8();
   const logs: LogPosition[] = [];
   while (from.remaining > 0) {
     const log = decodeLog(from);
     const direct = (from.u8() & DIRECT) !== 0;
     logs.push({ ...log, direct, number: from.u32() });
   }
-  return { type: "have", whole, logs };
+  const isNew = (flags & IS_NEW) !== 0;
+  return { type: "have", whole: (flags & WHOLE) !== 0, ...(isNew && { isNew }), logs };
 }
 
 function encodeLine({ line, previous }: LineMessage): Uint8Array {

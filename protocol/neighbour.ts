@@ -44,6 +44,10 @@ export class Neighbour implements NeighbourInfo {
   /** Whether our HAVE of all logs was sent, and whether its own came. */
   greeted = false;
   greets = false;
+  /** Whether neither it nor we know of a time before: nobody owes it what was said then. */
+  isNew = false;
+  /** Whether it is the first that we have met, and nothing of a time before is known. */
+  isFirst = false;
   /** The logs that may have a line for it, in the order in which they take turns. */
   readonly ready = new Set<LineLog>();
   /** The logs whose next line for it is behind a gap. */

@@ -61,6 +61,8 @@ export class Replica {
   #fresh: StoredLine[] = [];
   readonly #moved = new Set<LineLog>();
   #now = 0;
+  /** Whether we have met somebody, in this run or one that is remembered. */
+  #hasMet = false;
 
   constructor(options: ReplicaOptions) {
     const { key, instance, limits = {} } = options;
@@ -84,6 +86,7 @@ export class Replica {
    */
   restore(lines: readonly StoredLine[], positions: readonly LogPosition[]): void {
     const now = this.#time();
+    this.#hasMet = lines.length + positions.length > 0;
     for (const line of lines.toSorted((a, b) => a.number - b.number)) {
       const log = this.#restored(line);
       if (line.number <= (log.newest?.line.number ?? 0)) continue;
@@ -125,6 +128,8 @@ export class Replica {
   join(id: string, info: NeighbourInfo): void {
     this.leave(id);
     const neighbour = new Neighbour(info, this.#own.numberBefore(info.since));
+    neighbour.isFirst = !this.#hasMet && !info.returning;
+    this.#hasMet = true;
     this.#neighbours.set(id, neighbour);
     this.#meet(neighbour, 1);
   }
@@ -170,6 +175,7 @@ export class Replica {
     }
     if (!have.whole) return;
     neighbour.greets = true;
+    neighbour.isNew = have.isNew === true && !neighbour.returning;
     for (const log of this.#logs.values()) this.#offer(neighbour, log);
   }
 
@@ -318,7 +324,7 @@ export class Replica {
     }
     const have = this.#have(true, logs);
     const own = { ...this.#own.told, number: neighbour.start };
-    return { ...have, logs: [own, ...have.logs] };
+    return { ...have, isNew: neighbour.isFirst, logs: [own, ...have.logs] };
   }
 
   /** Whether a neighbour that we greet is to hear how far we have got with a log. */
@@ -404,7 +410,8 @@ export class Replica {
     if (!entry) return undefined;
     const previous = track.position;
     const { line } = entry;
-    if (!log.said && line.number !== previous + 1) {
+    const owed = previous > 0 || !neighbour.isNew;
+    if (!log.said && owed && line.number !== previous + 1) {
       track.gapSince ??= this.#time();
       neighbour.held.add(log);
       if (this.#time() - track.gapSince < this.#gapWaitMs) return undefined;
