@@ -8,6 +8,9 @@ import { parseAddress } from "../../protocol/address.ts";
 import type { ChatMessage } from "../../protocol/chat.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
 
+/** How often a third may be dialled in a second or two because of lies, however many they are. */
+const MAX_DIALLED = 30;
+
 /** What is forged of another, and told to alice as if it came from there. */
 const FORGERIES: [
   what: string,
@@ -131,8 +134,7 @@ Deno.test("lies about who is where lead nobody astray, and nobody is dialled wit
     await victims.talk();
   }
   await victims.assertUnharmed();
-  console.log(`A third was dialled ${dialled} times for 60 invented members`);
-  assertLess(dialled, 200);
+  assertLess(dialled, MAX_DIALLED);
   const arrived = alice.events.slice(since).filter(({ event }) => event === "connected");
   assertEquals(arrived, []);
   assertEquals([...alice.linked].toSorted(), ["bob", "mallory"]);

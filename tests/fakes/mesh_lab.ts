@@ -97,6 +97,15 @@ export class MeshLab implements AsyncDisposable {
     await this.#replace("");
   }
 
+  /** Machine n has another address from now on, and the one before no more. */
+  async move(machine: number): Promise<void> {
+    const script = `set -e
+ip -n $0-$1 addr flush dev eth0
+ip -n $0-$1 addr add 10.78.$1.3/24 dev eth0
+ip -n $0-$1 route add default via 10.78.$1.1`;
+    await run("sh", "-c", script, this.#name, String(machine));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#shell(REMOVE);
   }

@@ -31,6 +31,8 @@ export interface MeshMemberOptions {
   before?: readonly string[];
   /** The `main.ts` to run instead of this project's. */
   program?: string | undefined;
+  /** Another program of the same user: it has the same settings and the same data. */
+  sharesWith?: MeshMember;
 }
 
 export class MeshMember implements AsyncDisposable {
@@ -40,7 +42,7 @@ export class MeshMember implements AsyncDisposable {
   /** All its other events, of all of its runs. */
   readonly events: ProgramEvent[] = [];
   readonly #options: MeshMemberOptions;
-  readonly #folder = new TemporaryFolder();
+  readonly #folder: TemporaryFolder;
   /** Those whom it is connected with, as it shows them. */
   readonly #linked = new Set<string>();
   readonly #texts = new Set<string>();
@@ -52,6 +54,7 @@ export class MeshMember implements AsyncDisposable {
   constructor(name: string, options: MeshMemberOptions = {}) {
     this.name = name;
     this.#options = options;
+    this.#folder = options.sharesWith ? options.sharesWith.#folder : new TemporaryFolder();
   }
 
   /** Starts it: a command with its flags; `--name` and `--json` go without saying. */
@@ -202,7 +205,7 @@ export class MeshMember implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#program?.[Symbol.asyncDispose]();
-    this.#folder[Symbol.dispose]();
+    if (!this.#options.sharesWith) this.#folder[Symbol.dispose]();
   }
 
   get #running(): Program {

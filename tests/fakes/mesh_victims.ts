@@ -44,7 +44,9 @@ export class MeshVictims implements AsyncDisposable {
     for (const { peak, name } of this.memory()) assertLess(peak, MAX_MEMORY_MB, name);
   }
 
+  /** Where it can be told: on Linux. */
   memory(): { name: string; peak: number }[] {
+    if (Deno.build.os !== "linux") return [];
     return this.mesh.members.filter((member) => member.running)
       .map((member) => ({ name: member.name, peak: member.peakMemory() }));
   }

@@ -97,9 +97,17 @@ export class RawMember implements AsyncDisposable {
     return this.#peer.connection.remoteKey;
   }
 
-  /** How the session ended: the error, or undefined. */
+  /**
+   * How the session ended: the error, or undefined.
+   * @throws {Error} if it goes on
+   */
   async ended(): Promise<Error | undefined> {
-    return (await this.#peer.session.ended).error;
+    const late = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => late.resolve(undefined), DEADLINE_MS);
+    const end = await Promise.race([this.#peer.session.ended, late.promise]);
+    clearTimeout(timer);
+    if (!end) throw new Error(`${this.name} is not sent away`);
+    return end.error;
   }
 
   /**
@@ -108,7 +116,7 @@ export class RawMember implements AsyncDisposable {
    */
   async hears<T>(look: (message: ChatMessage) => T | undefined, wanted: string): Promise<T> {
     const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, DEADLINE_MS);
+    const timer = setTimeout(() => late.resolve(undefined), DEADLINE_MS);
     const end = performance.now() + DEADLINE_MS;
     try {
       for (let looked = 0;; await Promise.race([this.#changed.promise, late.promise])) {
