@@ -1,9 +1,11 @@
 /** Sessions that we begin: dial, prove who is who, and dial again when the connection is lost. */
 import { type Clock, sleep } from "../protocol/clock.ts";
 import { IdentityError, P2pError, UnreachableError } from "../protocol/errors.ts";
+import type { KeyPair } from "../protocol/noise.ts";
 import { GoodbyeCode, SESSION_ID_BYTES } from "../protocol/session_frame.ts";
 import { abortable } from "./abortable.ts";
 import { Backoff } from "./backoff.ts";
+import { upgradeForBulk } from "./bulk.ts";
 import { systemClock } from "./clock.ts";
 import type { NetworkChanges } from "./network_watch.ts";
 import type { Found, Route } from "./route.ts";
@@ -15,6 +17,8 @@ export interface DialOptions {
   name: string;
   signal: AbortSignal;
   clock?: Clock | undefined;
+  /** Our key, for connections that are made for much. Default: none are made. */
+  identity?: KeyPair | undefined;
   /** Tells of other networks. Default: nobody does. */
   network?: NetworkChanges | undefined;
 }
@@ -50,6 +54,8 @@ export async function dialSession(route: Route, options: DialOptions): Promise<S
     throw error;
   }
   session.onState = undefined;
+  const { identity, clock } = options;
+  if (identity) upgradeForBulk(session, { identity, clock, signal });
   const unsubscribe = options.network?.subscribe(() => session.check());
   session.ended.then(unsubscribe);
   keepConnected(session, new Redialer(session, route, found, { ...options, signal }), signal);
@@ -60,12 +66,7 @@ export async function dialSession(route: Route, options: DialOptions): Promise<S
 async function adopt(session: Session, found: Found): Promise<void> {
   session.attach(found.connection);
   found.relayedBecause?.then((because) => session.staysRelayed(because));
-  for await (const each of found.better) {
-    // Two connections on their way to the other side could arrive in either order.
-    await session.settled;
-    if (session.state === "connected") session.attach(each);
-    else each.close();
-  }
+  for await (const each of found.better) await session.improve(each);
 }
 
 /** Waits for the other side's greeting, and remembers who it is. */

@@ -7,7 +7,12 @@ import type { Clock } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { type ErrorCode, P2pError, UnreachableError } from "../protocol/errors.ts";
 import { ReceiveBuffer } from "../protocol/framing.ts";
-import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES, MAX_SESSIONS } from "../protocol/limits.ts";
+import {
+  HANDSHAKE_TIMEOUT_MS,
+  MAX_HANDSHAKES,
+  MAX_SESSIONS,
+  MAX_TLS_CONNECTIONS,
+} from "../protocol/limits.ts";
 import type { KeyPair } from "../protocol/noise.ts";
 import { classifyFirstBytes } from "../protocol/preface.ts";
 import {
@@ -21,14 +26,16 @@ import {
   type SessionFrame,
   SessionFrameDecoder,
 } from "../protocol/session_frame.ts";
+import { belongsTo, type TlsOpening } from "../protocol/tls_opening.ts";
 import type { Address } from "../protocol/address.ts";
 import { ADVICE } from "./advice.ts";
+import { acceptTls } from "./carrier/accept_tls.ts";
 import { acceptEach, openSockets, reachableAddresses } from "./carrier/listen_tcp.ts";
 import { systemClock } from "./clock.ts";
 import { AsyncQueue } from "./async_queue.ts";
 import { readOut } from "../protocol/read_out.ts";
 import { type SecureConnection, secureResponder } from "../protocol/secure.ts";
-import { Session } from "./session.ts";
+import { Session, type SessionEnd } from "./session.ts";
 
 /** Bytes of a connection that are read before it is known what it is. */
 const FIRST_READ_BYTES = 4_096;
@@ -67,6 +74,10 @@ export class Listener implements AsyncDisposable {
   /** Connections that are no session yet, and whether it is known what they are. */
   readonly #handshakes = new Map<Connection, "silent" | "known">();
   readonly #live = new Map<string, Session>();
+  /** Those that TLS was begun with, for each session. */
+  readonly #certificates = new WeakMap<Session, Set<string>>();
+  /** Why sessions were ended because of what came: the GOODBYE that says so may not have arrived. */
+  readonly #offences = new Map<string, string>();
   readonly #closed = Promise.withResolvers<void>();
 
   /**
@@ -152,6 +163,7 @@ export class Listener implements AsyncDisposable {
     const kind = await readKind(connection, received);
     this.#handshakes.set(connection, "known");
     if (kind !== "p2p") return await turnAway(connection);
+    await acceptTls(connection, received, (opening) => this.#admitsTls(opening));
     const options = { identity: this.#options.identity, clock: this.#clock, signal };
     const secure = await secureResponder(connection, received, options);
     const decoder = new SessionFrameDecoder();
@@ -165,8 +177,14 @@ export class Listener implements AsyncDisposable {
       await this.#dismiss(secure, hello, code, error.code === "refused" ? error.message : "");
       throw error;
     }
-    const known = this.#live.get(sessionKey(secure.remoteKey, hello.sessionId));
-    if (hello.resumes !== (known !== undefined)) {
+    const id = sessionKey(secure.remoteKey, hello.sessionId);
+    const offence = this.#offences.get(id);
+    if (offence !== undefined && hello.resumes) {
+      return await this.#dismiss(secure, hello, GoodbyeCode.protocolError, offence);
+    }
+    const known = this.#live.get(id);
+    // A session only ever goes on inside TLS: none begins there.
+    if (hello.resumes !== (known !== undefined) || (!known && connection.binding)) {
       return await this.#dismiss(secure, hello, GoodbyeCode.unknownSession, "");
     }
     if (!known && this.#live.size >= MAX_SESSIONS) {
@@ -176,6 +194,16 @@ export class Listener implements AsyncDisposable {
     this.#handshakes.delete(connection);
     if (known) known.attach(secure, decoder, hello);
     else this.#begin(secure, decoder, hello);
+  }
+
+  /** A session may go on inside TLS now and then, and each time with another certificate. */
+  #admitsTls(opening: TlsOpening): boolean {
+    const session = [...this.#live.values()].find(({ id }) => belongsTo(opening, id));
+    const seen = session && this.#certificates.get(session);
+    const certificate = opening.certificate.toHex();
+    if (!seen || seen.size >= MAX_TLS_CONNECTIONS || seen.has(certificate)) return false;
+    seen.add(certificate);
+    return true;
   }
 
   #begin(secure: SecureConnection, decoder: SessionFrameDecoder, hello: Hello): void {
@@ -188,9 +216,20 @@ export class Listener implements AsyncDisposable {
     });
     const key = sessionKey(secure.remoteKey, hello.sessionId);
     this.#live.set(key, session);
-    session.ended.then(() => this.#live.delete(key));
+    this.#certificates.set(session, new Set());
+    session.ended.then((end) => {
+      this.#live.delete(key);
+      if (end.byUs && end.code === GoodbyeCode.protocolError) this.#remember(key, end);
+    });
     session.attach(secure, decoder, hello);
     this.sessions.push(session);
+  }
+
+  #remember(key: string, { error }: SessionEnd): void {
+    this.#offences.set(key, error?.message ?? "");
+    if (this.#offences.size <= MAX_SESSIONS) return;
+    const [oldest] = this.#offences.keys();
+    this.#offences.delete(oldest!);
   }
 
   /**

@@ -1,5 +1,6 @@
 /** Sends files over a session, with everything that its user sees of that. */
 import { ResetCode } from "../protocol/connection.ts";
+import { BULK_BYTES } from "../protocol/limits.ts";
 import { EntryKind } from "../protocol/offer.ts";
 import { sendFiles, type SendResult } from "../transfer/send.ts";
 import type { Sources } from "../transfer/walk.ts";
@@ -37,12 +38,15 @@ export async function sendSources(
   const size = sources.total === undefined ? "length unknown" : formatBytes(sources.total);
   output.say(`Offering ${name} (${size}) to ${peer}`);
   const stream = session.open(FILES_KIND, "bulk");
+  if (sources.total !== undefined && sources.total >= BULK_BYTES) session.onBulk?.();
   let progress: Progress | undefined;
   try {
     const result = await sendFiles(stream, sources, {
       signal,
       stdin: Deno.stdin,
       onProgress({ bytes, total, resumedBytes }) {
+        // Of a pipe nobody knows beforehand how much it is, and connections may be lost.
+        if (bytes - resumedBytes >= BULK_BYTES) session.onBulk?.();
         const { path } = session;
         const fields = { peer, direction: "sent" };
         const shown = { name, label, total, resumed: resumedBytes, path, fields };

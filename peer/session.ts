@@ -99,6 +99,8 @@ export class Session {
   readonly greeted: Promise<void>;
   /** Told when the connection is lost: finds the session another one. For whoever dialled. */
   onAway: ((reason: Error | undefined) => void) | undefined;
+  /** Told when much is about to be sent: may find it a connection that is made for that. */
+  onBulk: (() => void) | undefined;
   /**
    * Told of every change of state, after it; of a connection when the other side has greeted on it.
    * For whoever shows it.
@@ -113,6 +115,10 @@ export class Session {
   readonly #streams = new WeakMap<MuxStream, SessionStream>();
   readonly #ended = Promise.withResolvers<SessionEnd>();
   readonly #greeted = Promise.withResolvers<void>();
+  /**
+   * Settles when the other side has greeted on the present connection, or that is lost: another one
+   * may take its place then.
+   */
   #settled = Promise.withResolvers<void>();
   #end: SessionEnd | undefined;
   #link: Link | undefined;
@@ -126,6 +132,7 @@ export class Session {
   #open = false;
   #remoteName = "";
   #path: Path = "direct";
+  #carrier = "";
   #remote = "";
   #relayedBecause: string | undefined;
   #received = 0;
@@ -169,6 +176,11 @@ export class Session {
     return this.#path;
   }
 
+  /** What carries the present connection, or carried the last: "secure tcp", "secure tls" … */
+  get carrier(): string {
+    return this.#carrier;
+  }
+
   /** The other end of the present connection, or of the last. */
   get remote(): string {
     return this.#remote;
@@ -183,14 +195,6 @@ export class Session {
   staysRelayed(because: string): void {
     this.#relayedBecause = because;
     if (this.state === "connected" && this.#greetedIn) this.onState?.("connected", undefined);
-  }
-
-  /**
-   * Resolves when the other side has greeted on the present connection, or that is lost: another
-   * one may take its place then.
-   */
-  get settled(): Promise<void> {
-    return this.#settled.promise;
   }
 
   /** The last round trip measured, in milliseconds. */
@@ -213,12 +217,25 @@ export class Session {
     this.#greetedOut = this.#greetedIn = false;
     this.#open = this.#attachments === 1;
     this.#path = connection.path;
+    this.#carrier = connection.carrier;
     this.#remote = connection.remote;
     this.#cancelHold?.();
     const link = new Link(connection, this.#linkUser(), this.#clock, decoder);
     this.#link = link;
     if (hello) this.#tryHello(hello);
     link.start();
+  }
+
+  /** Goes on over a better connection while it has one, as soon as the other side is on that. */
+  async improve(connection: Connection): Promise<void> {
+    // Two connections on their way to the other side could arrive in either order.
+    let settled;
+    do {
+      settled = this.#settled;
+      await settled.promise;
+    } while (settled !== this.#settled);
+    if (this.state === "connected") this.attach(connection);
+    else connection.close();
   }
 
   /** The present link ends; its connection when the other side has heard of the next one. */

@@ -19,6 +19,13 @@ export interface Connection extends AsyncDisposable {
   readonly path: Path;
   /** The other end, as a person would write it: "1.2.3.4:8080", "[::1]:8080". */
   readonly remote: string;
+  /**
+   * Where the connection itself keeps its bytes confidential, authentic and in order: SHA-256 of the
+   * certificate whose private key is at one of its ends (RFC 5929, tls-server-end-point). Only who
+   * has that key can have a connection with the same binding, and that is the side that dialled:
+   * two who have proven their keys to each other over it, and each the same binding, are its ends.
+   */
+  readonly binding?: Uint8Array | undefined;
 
   /**
    * The next bytes, or null after the other side closed its direction. With `into` (at least one

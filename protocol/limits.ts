@@ -12,6 +12,8 @@ export const MAX_HANDSHAKE_BYTES = 4_096;
 export const TAG_BYTES = 16;
 /** Bytes of plaintext in a record. */
 export const MAX_RECORD_BYTES = MAX_FRAME_BYTES - TAG_BYTES;
+/** Bytes in the certificate of one who is about to be a TLS server. */
+export const MAX_CERTIFICATE_BYTES = 2_048;
 /** Records without plaintext that may come in a row. */
 export const MAX_EMPTY_RECORDS = 16;
 /** Bytes before a session frame's payload: type, stream, length. */
@@ -209,6 +211,13 @@ export const DISK_RESERVE_BYTES = 4 * 1_048_576;
  */
 export const DRAIN_TIMEOUT_MS = 5_000;
 
+/** Bytes of files from which on a connection of their own is worth its handshake. */
+export const BULK_BYTES = 32 * 1_048_576;
+/**
+ * Bytes that may have arrived inside TLS and not been read, where the runtime goes on taking them:
+ * what a peer may send unasked in one session is half of it.
+ */
+export const MAX_UNREAD_BYTES = 32 * 1_048_576;
 /** Milliseconds for preface and handshake. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Milliseconds for one attempt to dial. */
@@ -237,6 +246,8 @@ export const MESH_SWEEP_MS = 30_000;
 export const REJOIN_MS = 15_000;
 /** Connections that a listener has in their handshake at once. */
 export const MAX_HANDSHAKES = 64;
+/** Connections inside TLS that one session may have, one after the other. */
+export const MAX_TLS_CONNECTIONS = 3;
 /** Sessions that a listener serves at once. */
 export const MAX_SESSIONS = 256;
 /** Members that are dialled at once. */

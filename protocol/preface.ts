@@ -1,8 +1,8 @@
 /**
  * The first bytes: what a new connection is, and the one line with which each side begins.
  *
- *     initiator  →  p2p/1 session\n          or relay, or circuit TOKEN
- *     responder  →  p2p/1 session\n          or relay, or circuit: the same word
+ *     initiator  →  p2p/1 session\n          or relay, or circuit TOKEN, or tls
+ *     responder  →  p2p/1 session\n          or relay, or circuit: the same word; to tls: TLS itself
  *                or p2p/1 error TEXT\n
  */
 import { encodeText } from "./bytes.ts";
@@ -14,6 +14,11 @@ const VERSION = "1";
 
 /** The line with which a peer session begins, as bytes: also the prologue of its handshake. */
 export const SESSION_PREFACE: Uint8Array<ArrayBuffer> = encodeText(`${MAGIC}${VERSION} session\n`);
+/**
+ * The same for a session that goes on inside TLS. A certificate follows, and then the responder's
+ * ClientHello; the prologue of the handshake inside TLS is this line and that certificate's hash.
+ */
+export const TLS_PREFACE: Uint8Array<ArrayBuffer> = encodeText(`${MAGIC}${VERSION} tls\n`);
 /** The same for a control session with a relay. */
 export const RELAY_PREFACE: Uint8Array<ArrayBuffer> = encodeText(`${MAGIC}${VERSION} relay\n`);
 /** What a relay says on each end of a circuit when the two are joined. */
@@ -27,6 +32,7 @@ const TOKEN = /^[0-9a-f]{32}$/;
 export type Preface =
   | { word: "session" }
   | { word: "relay" }
+  | { word: "tls" }
   /** `token` is undefined in the answer, and where what stands there is none. */
   | { word: "circuit"; token: Uint8Array | undefined }
   | { word: "error"; text: string }
@@ -60,7 +66,7 @@ export function parsePreface(line: Uint8Array): Preface {
   }
   const [magic, word = "", ...rest] = text.split(" ");
   if (magic !== MAGIC + VERSION) return { word: "version", text: magic!.slice(MAGIC.length) };
-  if (word === "session" || word === "relay") return { word };
+  if (word === "session" || word === "relay" || word === "tls") return { word };
   if (word === "circuit") return { word, token: parseToken(rest[0]) };
   if (word === "error") return { word, text: rest.join(" ") };
   return { word: "unknown", text: word };

@@ -3,7 +3,7 @@
  * another Connection, whose bytes are authentic and whose other end's key is known.
  * protocol/README.md, sections 1 to 4.
  */
-import { equalBytes } from "./bytes.ts";
+import { concatBytes, equalBytes } from "./bytes.ts";
 import type { Connection, Path } from "./connection.ts";
 import { ProtocolError, RefusedError, UnreachableError } from "./errors.ts";
 import { FRAME_HEADER_BYTES, ReceiveBuffer, writeFrameHeader } from "./framing.ts";
@@ -14,17 +14,22 @@ import {
   MAX_HANDSHAKE_BYTES,
   MAX_PREFACE_BYTES,
   MAX_RECORD_BYTES,
-  TAG_BYTES,
 } from "./limits.ts";
-import { type CipherState, type HandshakeResult, HandshakeState, type KeyPair } from "./noise.ts";
-import { errorPreface, parsePreface, type Preface, SESSION_PREFACE } from "./preface.ts";
+import { type HandshakeResult, HandshakeState, type KeyPair } from "./noise.ts";
+import {
+  errorPreface,
+  parsePreface,
+  type Preface,
+  SESSION_PREFACE,
+  TLS_PREFACE,
+} from "./preface.ts";
+import { type RecordCipher, UNSEALED } from "./record_cipher.ts";
 import type { Clock } from "./clock.ts";
 
 const PROTOCOL = "Noise_XX_25519_ChaChaPoly_SHA256";
 
 /** Records that are sealed before they are written together. */
 const RECORDS_PER_WRITE = 4;
-const RECORD_OVERHEAD_BYTES = FRAME_HEADER_BYTES + TAG_BYTES;
 const WIRE_BYTES = RECORDS_PER_WRITE * (FRAME_HEADER_BYTES + MAX_FRAME_BYTES);
 /** The same, where all that is written at once is small: most sessions only chat, or say nothing. */
 const SMALL_WIRE_BYTES = [512, 4_096] as const;
@@ -51,7 +56,10 @@ export interface SecureOptions {
   signal?: AbortSignal;
 }
 
-/** Makes the connection that we dialled secure. */
+/**
+ * Makes the connection that we dialled secure. On one with a binding the prefaces have been said
+ * already: the handshake proves who is at its ends, and what keeps its bytes is left to it.
+ */
 export function secureInitiator(
   connection: Connection,
   options: SecureOptions,
@@ -61,11 +69,12 @@ export function secureInitiator(
     const noise = new HandshakeState({
       protocolName: PROTOCOL,
       initiator: true,
-      prologue: preface,
+      prologue: prologueOf(connection, preface),
       staticKey: options.identity,
     });
-    await connection.write(preface, framed(noise.writeMessage()));
-    await wire.readPreface(preface);
+    const message = framed(noise.writeMessage());
+    await connection.write(...connection.binding ? [message] : [preface, message]);
+    if (!connection.binding) await wire.readPreface(preface);
     noise.readMessage(await wire.readFrame());
     await options.checkKey?.(noise.remoteStaticKey!);
     await connection.write(framed(noise.writeMessage()));
@@ -84,19 +93,25 @@ export function secureResponder(
 ): Promise<SecureConnection> {
   return guarded(connection, options, async (wire) => {
     const { preface = SESSION_PREFACE } = options;
-    await acceptPreface(connection, await wire.readLine(), preface);
+    if (!connection.binding) await acceptPreface(connection, await wire.readLine(), preface);
     const noise = new HandshakeState({
       protocolName: PROTOCOL,
       initiator: false,
-      prologue: preface,
+      prologue: prologueOf(connection, preface),
       staticKey: options.identity,
     });
     noise.readMessage(await wire.readFrame());
-    await connection.write(preface, framed(noise.writeMessage()));
+    const message = framed(noise.writeMessage());
+    await connection.write(...connection.binding ? [message] : [preface, message]);
     noise.readMessage(await wire.readFrame());
     await options.checkKey?.(noise.remoteStaticKey!);
     return noise.split();
   }, received);
+}
+
+/** What both sides must have seen alike: nobody in between can give both the same binding. */
+function prologueOf({ binding }: Connection, preface: Uint8Array): Uint8Array {
+  return binding ? concatBytes(TLS_PREFACE, binding) : preface;
 }
 
 async function acceptPreface(
@@ -113,12 +128,15 @@ async function acceptPreface(
 
 /** What a peer answers who is taken for a relay. */
 export const NOT_A_RELAY = "this is a peer, not a relay";
+/** What a peer answers who does not go on inside TLS. */
+export const NO_TLS = "this side does not go on inside TLS here";
 
 const UNKNOWN_KIND = "unknown kind of connection: this side takes sessions only";
 const REASONS: Partial<Record<Preface["word"], string>> = {
   version: "this side speaks version 1 only: both sides need the same version",
   relay: NOT_A_RELAY,
   circuit: NOT_A_RELAY,
+  tls: NO_TLS,
 };
 
 /** A handshake under a deadline: whatever goes wrong, or is aborted, closes the connection. */
@@ -221,7 +239,10 @@ function refuseStrangers(bytes: Uint8Array): void {
   if (!equalBytes(bytes.subarray(0, length), magic.subarray(0, length))) parsePreface(bytes);
 }
 
-/** A Connection whose bytes are encrypted and authenticated, with a peer whose key is known. */
+/**
+ * A Connection whose bytes are encrypted and authenticated, by it or by the one below, with a peer
+ * whose key is known.
+ */
 export class SecureConnection implements Connection {
   readonly carrier: string;
   readonly path: Path;
@@ -230,9 +251,10 @@ export class SecureConnection implements Connection {
   readonly remoteKey: Uint8Array;
   readonly #inner: Connection;
   readonly #received: ReceiveBuffer;
-  readonly #sending: CipherState;
-  readonly #receiving: CipherState;
+  readonly #sending: RecordCipher;
+  readonly #receiving: RecordCipher;
   readonly #maxFrameBytes: number;
+  readonly #mayBeLarge: boolean;
   /** Where records are sealed. As small as what was written so far allows. */
   #wire: Uint8Array = NOTHING;
   /** Plaintext that did not fit the reader's room. */
@@ -247,15 +269,17 @@ export class SecureConnection implements Connection {
     result: HandshakeResult,
     maxRecordBytes: number = MAX_RECORD_BYTES,
   ) {
-    this.#maxFrameBytes = maxRecordBytes + TAG_BYTES;
     this.carrier = `secure ${inner.carrier}`;
     this.path = inner.path;
     this.remote = inner.remote;
     this.remoteKey = result.remoteStaticKey!;
     this.#inner = inner;
     this.#received = received;
-    this.#sending = result.send;
-    this.#receiving = result.receive;
+    const { send, receive } = inner.binding ? unsealed(result) : result;
+    this.#sending = send;
+    this.#receiving = receive;
+    this.#maxFrameBytes = maxRecordBytes + receive.overhead;
+    this.#mayBeLarge = maxRecordBytes === MAX_RECORD_BYTES;
   }
 
   async read(into?: Uint8Array): Promise<Uint8Array | null> {
@@ -276,16 +300,17 @@ export class SecureConnection implements Connection {
   async write(...parts: Uint8Array[]): Promise<void> {
     let used = 0;
     for (const record of intoRecords(parts)) {
-      const needed = RECORD_OVERHEAD_BYTES + record.reduce((sum, part) => sum + part.length, 0);
+      const length = record.reduce((sum, part) => sum + part.length, 0);
+      const needed = FRAME_HEADER_BYTES + length + this.#sending.overhead;
       if (used + needed > this.#wire.length) {
         if (used > 0) await this.#inner.write(this.#wire.subarray(0, used));
         this.#growWire(used + needed);
         used = 0;
       }
       this.#throwIfClosed();
-      const length = this.#sending.seal(record, this.#wire, used + FRAME_HEADER_BYTES);
-      writeFrameHeader(this.#wire, used, length);
-      used += FRAME_HEADER_BYTES + length;
+      const sealed = this.#sending.seal(record, this.#wire, used + FRAME_HEADER_BYTES);
+      writeFrameHeader(this.#wire, used, sealed);
+      used += FRAME_HEADER_BYTES + sealed;
     }
     if (used > 0) await this.#inner.write(this.#wire.subarray(0, used));
     if (this.#wire.length === SMALL_WIRE_BYTES[0]) this.#wire = NOTHING;
@@ -353,7 +378,7 @@ export class SecureConnection implements Connection {
 
   /** Larger reads, where the other side may send much. */
   #expectMuch(): void {
-    if (this.#maxFrameBytes === MAX_FRAME_BYTES) this.#received.reserve(RECEIVE_BUFFER_BYTES);
+    if (this.#mayBeLarge) this.#received.reserve(RECEIVE_BUFFER_BYTES);
   }
 
   /**
@@ -363,6 +388,13 @@ export class SecureConnection implements Connection {
   #throwIfClosed(): void {
     if (this.#closed) throw new UnreachableError("Connection not usable: it was closed");
   }
+}
+
+/** Noise has proven who is there; its keys have nothing to seal. */
+function unsealed({ send, receive }: HandshakeResult): Record<"send" | "receive", RecordCipher> {
+  send.clear();
+  receive.clear();
+  return { send: UNSEALED, receive: UNSEALED };
 }
 
 /**

@@ -86,15 +86,19 @@ async function connectToOne(hosts: string[], port: number, signal: AbortSignal):
   for (const host of hosts.slice(0, -1)) {
     try {
       const limited = AbortSignal.any([signal, AbortSignal.timeout(ONE_ADDRESS_MS)]);
-      return await connectHedged({ host, port }, limited);
+      return await dialSocket({ host, port }, limited);
     } catch (cause) {
       if (signal.aborted) throw cause;
     }
   }
-  return await connectHedged({ host: last, port }, signal);
+  return await dialSocket({ host: last, port }, signal);
 }
 
-function connectHedged(address: Address, signal: AbortSignal): Promise<Socket> {
+/**
+ * Connects to an IP address.
+ * @throws the system's error, or the signal's reason
+ */
+export function dialSocket(address: Address, signal: AbortSignal): Promise<Socket> {
   return hedged(
     (each) => connectFrom(0, address, each),
     { signal, discard: (late) => late.destroy() },

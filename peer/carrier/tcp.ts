@@ -1,25 +1,31 @@
 /** TCP as a Connection. */
 import type { Connection, Path } from "../../protocol/connection.ts";
-import { UnreachableError } from "../../protocol/errors.ts";
+import { ProtocolError, UnreachableError } from "../../protocol/errors.ts";
 import { type Address, formatAddress, isLocal } from "../../protocol/address.ts";
 import { withoutMapping } from "../../protocol/ip_address.ts";
 import { describeNetworkError, NO_SUCH_HOST } from "../network_error.ts";
 import { hedged } from "./hedged.ts";
+import { bindingOf, TLS_NAME, toPem } from "./tls_certificate.ts";
 
 /** Bytes read at once when the caller brings no room of its own. */
 const READ_BYTES = 65_536;
 
-/** A TCP connection that was made or accepted. */
+/** A TCP connection that was made or accepted, and may go on inside TLS. */
 export class TcpConnection implements Connection {
-  readonly carrier = "tcp";
   readonly path: Path;
   readonly remote: string;
-  readonly #conn: Deno.TcpConn;
+  /** The IP address of this machine at which the connection is. */
+  readonly localHost: string;
+  #conn: Deno.TcpConn | Deno.TlsConn;
+  #release: () => void;
+  #binding: Uint8Array | undefined;
   #closed = false;
 
   constructor(conn: Deno.TcpConn) {
     this.#conn = conn;
+    this.#release = () => conn.close();
     const { hostname, port } = conn.remoteAddr;
+    this.localHost = withoutMapping(conn.localAddr.hostname);
     const host = withoutMapping(hostname);
     this.remote = formatAddress({ host, port });
     this.path = isLocal(host) ? "lan" : "direct";
@@ -30,9 +36,31 @@ export class TcpConnection implements Connection {
     }
   }
 
-  /** The IP address of this machine at which the connection is. */
-  get localHost(): string {
-    return withoutMapping(this.#conn.localAddr.hostname);
+  get carrier(): string {
+    return this.#binding ? "tls" : "tcp";
+  }
+
+  get binding(): Uint8Array | undefined {
+    return this.#binding;
+  }
+
+  /**
+   * Goes on inside TLS, as its client, with whom the certificate belongs to: with anybody else the
+   * first read fails. Nothing that belongs to TLS may have been read.
+   * @param certificate DER
+   * @throws {UnreachableError} if it is no certificate, or the connection was closed
+   */
+  async startTls(certificate: Uint8Array): Promise<void> {
+    await this.#attempt(async () => {
+      // Whatever comes of it, the connection is no longer this one's to close.
+      this.#release = () => {};
+      const caCerts = [toPem(certificate)];
+      const conn = await Deno.startTls(this.#conn as Deno.TcpConn, { hostname: TLS_NAME, caCerts });
+      this.#conn = conn;
+      this.#release = () => conn.close();
+      if (this.#closed) this.#release();
+    });
+    this.#binding = bindingOf(certificate);
   }
 
   read(into: Uint8Array = new Uint8Array(READ_BYTES)): Promise<Uint8Array | null> {
@@ -61,7 +89,7 @@ export class TcpConnection implements Connection {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#conn.close();
+    this.#release();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -87,8 +115,19 @@ export function closedError(): UnreachableError {
   return new UnreachableError("Connection not usable: it was closed");
 }
 
-export function lostError(cause: unknown): UnreachableError {
+/** What TLS cannot read was altered on the way, or is no TLS. */
+export function lostError(cause: unknown): UnreachableError | ProtocolError {
+  if (isForged(cause)) {
+    return new ProtocolError(`Record not authentic: ${(cause as Error).message}`, { cause });
+  }
   return new UnreachableError(`Connection lost: ${describeNetworkError(cause)}`, { cause });
+}
+
+/** TLS says by such errors that it cannot read what came, or that the other side cannot. */
+function isForged(cause: unknown): boolean {
+  if (cause instanceof Deno.errors.InvalidData) return true;
+  const { code } = cause as { code?: unknown };
+  return typeof code === "string" && code.startsWith("ERR_SSL_");
 }
 
 /** What errors say of an address that does not answer. */

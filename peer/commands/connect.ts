@@ -123,7 +123,7 @@ export async function visit(
   { route, signal, once = false }: VisitOptions,
 ): Promise<void> {
   if (!route) return await rejoin(host, room, screen, signal);
-  const session = await dialSession(route, { name: host.name, signal, network: host.network });
+  const session = await dialSession(route, { ...host, signal });
   const visiting = room.enter(session, true);
   // Whom a line or a file is for is known when they have said who they are.
   await Promise.race([room.mesh.arrival, visiting]);

@@ -2,6 +2,7 @@ import { createCipheriv, createDecipheriv } from "node:crypto";
 import { freeBytes } from "../bytes.ts";
 import { ProtocolError } from "../errors.ts";
 import { MAX_FRAME_BYTES, MAX_RECORD_BYTES, TAG_BYTES } from "../limits.ts";
+import type { RecordCipher } from "../record_cipher.ts";
 
 const algorithm = "chacha20-poly1305";
 const cipherOptions = { authTagLength: TAG_BYTES };
@@ -19,7 +20,7 @@ const nonceView = new DataView(nonce.buffer);
  *
  * After `clear`, and after one record that was not authentic, it refuses to work.
  */
-export class CipherState {
+export class CipherState implements RecordCipher {
   readonly #key: Uint8Array;
   // The counter's halves: a bigint would allocate for every record.
   #low: number;
@@ -83,6 +84,10 @@ export class CipherState {
     }
     // Not the Buffer itself, whose slice() does not copy as that of other arrays does.
     return new Uint8Array(plaintext.buffer, plaintext.byteOffset, plaintext.length);
+  }
+
+  get overhead(): number {
+    return TAG_BYTES;
   }
 
   /** Forgets the key, for good. Idempotent. */

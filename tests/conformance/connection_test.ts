@@ -1,8 +1,10 @@
 import { Budget } from "../../protocol/budget.ts";
 import { dialCircuit } from "../../peer/carrier/circuit.ts";
 import { dialRelayPort } from "../../peer/carrier/node_tcp.ts";
+import { acceptTls } from "../../peer/carrier/accept_tls.ts";
 import { acceptQuic, dialQuic } from "../../peer/carrier/quic.ts";
 import { dialTcp, TcpConnection } from "../../peer/carrier/tcp.ts";
+import { dialTls } from "../../peer/carrier/tls.ts";
 import { systemClock } from "../../peer/clock.ts";
 import { secureInitiator, secureResponder } from "../../protocol/secure.ts";
 import type { Clock } from "../../protocol/clock.ts";
@@ -33,6 +35,22 @@ async function sharedPortPair(hostname: string): Promise<[Connection, Connection
   return await Promise.all([
     dialRelayPort({ host: hostname, port: socket.addr.port }, new AbortController().signal),
     socket.accept().then((accepted) => new TcpConnection(accepted)),
+  ]);
+}
+
+/** TLS over loopback: who dialled is its server. */
+async function tlsPair(hostname: string): Promise<[Connection, Connection]> {
+  using socket = Deno.listen({ hostname, port: 0 });
+  async function accept(): Promise<Connection> {
+    const accepted = new TcpConnection(await socket.accept());
+    await acceptTls(accepted, new ReceiveBuffer(64), () => true);
+    return accepted;
+  }
+  const address = { host: hostname, port: socket.addr.port };
+  const { signal } = new AbortController();
+  return await Promise.all([
+    dialTls(address, { sessionId: new Uint8Array(16), signal }),
+    accept(),
   ]);
 }
 
@@ -192,6 +210,25 @@ testConnections({
   name: "secure over TCP from a shared port",
   largest: LARGEST,
   pair: async () => secured(await sharedPortPair("127.0.0.1")),
+});
+testConnections({
+  name: "TLS over IPv4",
+  largest: LARGEST,
+  diallerTakesAll: true,
+  pair: () => tlsPair("127.0.0.1"),
+});
+testConnections({
+  name: "TLS over IPv6",
+  largest: LARGEST,
+  diallerTakesAll: true,
+  pair: () => tlsPair("::1"),
+  skip: noIpv6(),
+});
+testConnections({
+  name: "secure over TLS",
+  largest: LARGEST,
+  diallerTakesAll: true,
+  pair: async () => secured(await tlsPair("127.0.0.1")),
 });
 testConnections({ name: "QUIC over IPv4", largest: LARGEST, pair: () => quicPair("127.0.0.1") });
 testConnections({

@@ -1,5 +1,8 @@
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { dialTcp, type TcpConnection } from "../../peer/carrier/tcp.ts";
+import { dialTls } from "../../peer/carrier/tls.ts";
+import { sealsFast } from "../../peer/carrier/aes.ts";
+import { makeTlsIdentity } from "../../peer/carrier/tls_certificate.ts";
 import { ADVICE } from "../../peer/advice.ts";
 import { Listener, type ListenerOptions } from "../../peer/listener.ts";
 import { type SecureConnection, secureInitiator } from "../../protocol/secure.ts";
@@ -7,6 +10,8 @@ import { concatBytes, encodeText } from "../../protocol/bytes.ts";
 import { FileError, IdentityError, P2pError, RefusedError } from "../../protocol/errors.ts";
 import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES } from "../../protocol/limits.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
+import { TLS_PREFACE } from "../../protocol/preface.ts";
+import { encodeTlsOpening } from "../../protocol/tls_opening.ts";
 import {
   decodeGoodbye,
   decodeHello,
@@ -61,6 +66,14 @@ class Caller {
     return new Caller(
       await secureInitiator(await listener.dial(), { identity, clock: systemClock }),
     );
+  }
+
+  /** The same inside TLS. */
+  static async dialTls(listener: TestListener, identity = generateKeyPair()): Promise<Caller> {
+    const address = { host: "127.0.0.1", port: listener.port };
+    const { signal } = new AbortController();
+    const tls = await dialTls(address, { sessionId: ID, signal });
+    return new Caller(await secureInitiator(tls, { identity, clock: systemClock }));
   }
 
   async hello(changes: Partial<Hello> = {}): Promise<void> {
@@ -396,4 +409,146 @@ Deno.test("Listener survives random bytes, as text, preface, handshake and recor
   const session = (await listener.sessions.next())!;
   await caller.leave();
   await session.ended;
+});
+
+const testTls = sealsFast() ? Deno.test : Deno.test.ignore;
+const NO_TLS_LINE = "p2p/1 error this side does not go on inside TLS here\n";
+
+/** A session of a listener, from its caller's side and its own. */
+async function callerOf(listener: TestListener, identity = generateKeyPair()) {
+  const caller = await Caller.dial(listener, identity);
+  await caller.hello({ name: "alice" });
+  const session = (await listener.sessions.next())!;
+  await caller.nextOf(FrameType.hello);
+  return { caller, session, identity };
+}
+
+/** The opening that asks for TLS, for the session with the usual id. */
+function opening(certificate = makeTlsIdentity().certificate, id = ID): Uint8Array {
+  return encodeTlsOpening(certificate, id);
+}
+
+testTls(
+  "Listener goes on with a session inside TLS, and only with whom it belongs to",
+  async () => {
+    await using listener = new TestListener();
+    const { caller, session, identity } = await callerOf(listener);
+    // Others would need to know its id, and then do not have its key.
+    const thief = await Caller.dialTls(listener);
+    await thief.hello({ name: "alice", resumes: true });
+    assertEquals((await thief.goodbye()).code, GoodbyeCode.unknownSession);
+    const newcomer = await Caller.dialTls(listener, identity);
+    await newcomer.hello({ name: "alice", sessionId: new Uint8Array(16) });
+    assertEquals((await newcomer.goodbye()).code, GoodbyeCode.unknownSession);
+    assertEquals([session.state, session.carrier], ["connected", "secure tcp"]);
+
+    const next = await Caller.dialTls(listener, identity);
+    await next.hello({ name: "alice", resumes: true });
+    assertEquals(decodeHello((await next.nextOf(FrameType.hello)).payload).resumes, true);
+    assertEquals([session.state, session.carrier, session.path], [
+      "connected",
+      "secure tls",
+      "lan",
+    ]);
+    caller.connection.close();
+    await next.leave();
+    await session.ended;
+  },
+);
+
+const { certificate } = makeTlsIdentity();
+const altered = opening(certificate);
+altered[20]! ^= 1;
+for (
+  const [what, bytes] of [
+    ["without a certificate", opening(new Uint8Array(0))],
+    ["with a certificate over the limit", opening(new Uint8Array(2_049))],
+    ["with more than a certificate", concatBytes(opening(certificate), Uint8Array.of(0x16))],
+    ["with a proof for another session", opening(certificate, new Uint8Array(16))],
+    ["with a proof that was altered", altered],
+    ["with something else in place of the certificate", opening(new Uint8Array(300).fill(7))],
+  ] as const
+) {
+  testTls(`Listener refuses TLS ${what}, and serves on`, async () => {
+    await using listener = new TestListener();
+    const { caller, session } = await callerOf(listener);
+    const stranger = await listener.dial();
+    await stranger.write(bytes);
+    const first = await stranger.read().catch(() => null);
+    assert(first === null || first[0] !== 0x16);
+    stranger.close();
+    await waitFor(() => listener.refused.length === 1);
+    assertEquals(session.state, "connected");
+    await caller.leave();
+    await session.ended;
+  });
+}
+
+testTls(
+  "Listener begins TLS once with each certificate, three times for a session, and not for others",
+  async () => {
+    await using listener = new TestListener();
+    const { caller, session } = await callerOf(listener);
+    const openings = [opening(), opening(), opening(), opening()];
+    async function firstByte(bytes: Uint8Array): Promise<number | undefined> {
+      const stranger = await listener.dial();
+      await stranger.write(bytes);
+      const first = await stranger.read();
+      stranger.close();
+      return first?.[0];
+    }
+    const hello = 0x16;
+    const refusal = NO_TLS_LINE.charCodeAt(0);
+    assertEquals(await firstByte(openings[0]!), hello);
+    assertEquals(await firstByte(openings[0]!), refusal);
+    assertEquals(await firstByte(openings[1]!), hello);
+    assertEquals(await firstByte(openings[2]!), hello);
+    assertEquals(await firstByte(openings[3]!), refusal);
+    await caller.leave();
+    await session.ended;
+    assertEquals(await firstByte(opening()), refusal);
+  },
+);
+
+testTls(
+  "Listener gives up what stalls on its way into TLS after 10 s, wherever that is",
+  async () => {
+    const clock = new FakeClock();
+    const refused: P2pError[] = [];
+    await using listener = new TestListener({ clock }, refused);
+    const { caller, session } = await callerOf(listener);
+    const starts = [encodeText("p2p/1 tl"), TLS_PREFACE, opening().subarray(0, 200), opening()];
+    const stuck = [];
+    for (const start of starts) {
+      const each = await listener.dial();
+      await each.write(start);
+      stuck.push(each);
+    }
+    // The last one hears a ClientHello, and does not answer.
+    assertEquals((await stuck.at(-1)!.read())![0], 0x16);
+    // One that has completed TLS, and says nothing in it.
+    const address = { host: "127.0.0.1", port: listener.port };
+    const { signal } = new AbortController();
+    const mute = await dialTls(address, { sessionId: ID, signal });
+    const closed = [...stuck.slice(0, 3), mute].map((each) => each.read().catch(() => null));
+    await clock.advance(HANDSHAKE_TIMEOUT_MS - 1);
+    assertEquals(refused.length, 0);
+    await clock.advance(1);
+    assertEquals(await Promise.all(closed), [null, null, null, null]);
+    for (const each of stuck) each.close();
+    await mute[Symbol.asyncDispose]();
+    await waitFor(() => refused.length === 5);
+    for (const error of refused) assert(error.message.includes("10 s"), error.message);
+    await clock.until(caller.leave().then(() => session.ended), 5_000);
+    assertEquals(clock.pending, 0);
+  },
+);
+
+Deno.test("Listener does not go on inside TLS over what is no TCP connection", async () => {
+  await using listener = new TestListener();
+  const [near, far] = connectionPair();
+  listener.take(far);
+  await near.write(opening());
+  assertEquals(new TextDecoder().decode(await readAll(near)), NO_TLS_LINE);
+  near.close();
 });

@@ -12,10 +12,12 @@ import {
   parsePreface,
   RELAY_PREFACE,
   SESSION_PREFACE,
+  TLS_PREFACE,
 } from "../../protocol/preface.ts";
 
 Deno.test("the lines of our own making are those of the specification", () => {
   assertEquals(SESSION_PREFACE.toHex(), "7032702f312073657373696f6e0a");
+  assertEquals(TLS_PREFACE.toHex(), "7032702f3120746c730a");
   assertEquals(RELAY_PREFACE.toHex(), "7032702f312072656c61790a");
   assertEquals(CIRCUIT_ANSWER.toHex(), "7032702f3120636972637569740a");
   assertEquals(
@@ -31,6 +33,7 @@ for (
     ["p2p/1 error too busy  today", { word: "error", text: "too busy  today" }],
     ["p2p/1 error", { word: "error", text: "" }],
     ["p2p/1 relay", { word: "relay" }],
+    ["p2p/1 tls", { word: "tls" }],
     ["p2p/1 circuit", { word: "circuit", token: undefined }],
     ["p2p/1 circuit abc", { word: "circuit", token: undefined }],
     ["p2p/1 circuit 00112233445566778899AABBCCDDEEFF", { word: "circuit", token: undefined }],

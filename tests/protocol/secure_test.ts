@@ -21,7 +21,7 @@ import {
   MAX_RECORD_BYTES,
 } from "../../protocol/limits.ts";
 import { generateKeyPair, HandshakeState } from "../../protocol/noise.ts";
-import { SESSION_PREFACE } from "../../protocol/preface.ts";
+import { SESSION_PREFACE, TLS_PREFACE } from "../../protocol/preface.ts";
 import { pattern, readAll, readExactly } from "../conformance/connection.ts";
 import { systemClock } from "../../peer/clock.ts";
 import { FakeClock, settled } from "../fakes/clock.ts";
@@ -393,4 +393,75 @@ Deno.test("secure: bytes that came together with the handshake are not lost", as
   await a.write(pattern(1_000));
   await a.write(pattern(2_000));
   assertEquals(await reading, concatBytes(pattern(1_000), pattern(2_000)));
+});
+
+/** Two ends of a connection that keeps its bytes by itself, as far as both say. */
+async function boundPair(near: Uint8Array, far = near) {
+  const pair = connectionPair({ bufferBytes: 1_048_576 });
+  const [a, b] = [
+    Object.assign(pair[0], { binding: near }),
+    Object.assign(pair[1], { binding: far }),
+  ];
+  const clock = new FakeClock();
+  const both = await Promise.allSettled([initiate(a, { clock }), respond(b, { clock })]);
+  return { pair, both };
+}
+
+const BINDING = pattern(32);
+
+Deno.test("secure: on a connection with a binding only the handshake's messages and lengths are added", async () => {
+  const { pair: [near, far], both } = await boundPair(BINDING);
+  assertEquals([near.sent, far.sent], [2 + 32 + 2 + 64, 2 + 96]);
+  const [a, b] = both.map((each) => (each as PromiseFulfilledResult<SecureConnection>).value);
+  assertEquals([a!.remoteKey, b!.remoteKey], [bob.publicKey, alice.publicKey]);
+  const before = near.sent;
+  await a!.write(pattern(7), pattern(MAX_RECORD_BYTES - 7), pattern(3));
+  assertEquals(near.sent - before, MAX_RECORD_BYTES + 3 + 2 * 2);
+  assertEquals((await b!.read())!.length, MAX_RECORD_BYTES);
+  assertEquals(await b!.read(), pattern(3));
+  await near.write(Uint8Array.of(0, 2, 5, 6));
+  assertEquals(await b!.read(), Uint8Array.of(5, 6));
+});
+
+Deno.test("secure: a record that no sealed one could be is refused on a connection with a binding, too", async () => {
+  const { pair: [near], both } = await boundPair(BINDING);
+  const [, b] = both.map((each) => (each as PromiseFulfilledResult<SecureConnection>).value);
+  await near.write(Uint8Array.of(0xff, 0xff));
+  await assertRejects(() => b!.read(), ProtocolError, "65535 bytes where 65519 are allowed");
+});
+
+Deno.test("secure: both sides must see the same binding, and the initiator knows first", async () => {
+  const other = pattern(32);
+  other[31]! ^= 1;
+  const { both: [initiator, responder] } = await boundPair(BINDING, other);
+  assertInstanceOf((initiator as PromiseRejectedResult).reason, ProtocolError);
+  assertEquals(responder!.status, "rejected");
+});
+
+Deno.test("secure: the prologue inside TLS is the preface line and the binding", async () => {
+  const [near, far] = connectionPair();
+  const outcome = initiate(Object.assign(near, { binding: BINDING }));
+  const noise = new HandshakeState({
+    protocolName: "Noise_XX_25519_ChaChaPoly_SHA256",
+    initiator: false,
+    prologue: concatBytes(encodeText("p2p/1 tls\n"), BINDING),
+    staticKey: bob,
+  });
+  noise.readMessage((await readExactly(far, 34)).subarray(2));
+  await far.write(Uint8Array.of(0, 96), noise.writeMessage());
+  noise.readMessage((await readExactly(far, 66)).subarray(2));
+  assertEquals(noise.remoteStaticKey, alice.publicKey);
+  assertEquals(TLS_PREFACE, encodeText("p2p/1 tls\n"));
+  (await outcome).close();
+});
+
+Deno.test("secure: who asks for TLS where there is none is told so", async () => {
+  const [near, far] = connectionPair();
+  const outcome = assertRejects(() => respond(far), ProtocolError);
+  await near.write(TLS_PREFACE);
+  await outcome;
+  assertEquals(
+    await readAll(near),
+    encodeText("p2p/1 error this side does not go on inside TLS here\n"),
+  );
 });
