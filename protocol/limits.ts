@@ -14,6 +14,8 @@ export const TAG_BYTES = 16;
 export const MAX_RECORD_BYTES = MAX_FRAME_BYTES - TAG_BYTES;
 /** Bytes in the certificate of one who is about to be a TLS server. */
 export const MAX_CERTIFICATE_BYTES = 2_048;
+/** Connections inside TLS that one session may have, one after the other. */
+export const MAX_TLS_CONNECTIONS = 3;
 /** Records without plaintext that may come in a row. */
 export const MAX_EMPTY_RECORDS = 16;
 /** Bytes before a session frame's payload: type, stream, length. */
@@ -246,8 +248,6 @@ export const MESH_SWEEP_MS = 30_000;
 export const REJOIN_MS = 15_000;
 /** Connections that a listener has in their handshake at once. */
 export const MAX_HANDSHAKES = 64;
-/** Connections inside TLS that one session may have, one after the other. */
-export const MAX_TLS_CONNECTIONS = 3;
 /** Sessions that a listener serves at once. */
 export const MAX_SESSIONS = 256;
 /** Members that are dialled at once. */

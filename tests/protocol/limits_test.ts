@@ -10,6 +10,8 @@ const specified: [keyof typeof limits, number][] = [
   ["MAX_HANDSHAKE_BYTES", 4_096],
   ["TAG_BYTES", 16],
   ["MAX_RECORD_BYTES", 65_519],
+  ["MAX_CERTIFICATE_BYTES", 2_048],
+  ["MAX_TLS_CONNECTIONS", 3],
   ["MAX_EMPTY_RECORDS", 16],
   ["SESSION_HEADER_BYTES", 7],
   ["MAX_PAYLOAD_BYTES", 65_512],
