@@ -20,11 +20,11 @@ export async function join(
   route: Route,
   signal: AbortSignal,
 ): Promise<void> {
-  const { output, network } = host;
+  const { output } = host;
   const backoff = new Backoff(systemClock);
   for (let told = false; !signal.aborted; told = true) {
     try {
-      const session = await dialSession(route, { name: host.name, signal, network });
+      const session = await dialSession(route, { ...host, signal });
       const { end } = await room.enter(session, true);
       if (end.error) output.warn(end.error.message);
       return;

@@ -59,8 +59,8 @@ export class Dialling {
   async #dial(target: DialTarget): Promise<void> {
     const { host, dials, enter } = this.#options;
     try {
-      const { name, network } = host;
-      const options = { name, network, signal: this.#signal };
+      const { name, network, identity } = host;
+      const options = { name, network, identity, signal: this.#signal };
       const session = await dialSession(this.#routeTo(target), options);
       dials.dialled(target.id, "ok");
       // How the visit went is told by whoever takes it in.
