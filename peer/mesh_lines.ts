@@ -222,10 +222,13 @@ export class MeshLines {
     return found;
   }
 
-  /** @returns whether there was anything to drop */
+  /**
+   * Lines are looked at as they came: whoever has most is soon met, and nothing is sorted.
+   * @returns whether there was anything to drop
+   */
   #dropOldest(author: Uint8Array): boolean {
     const rows = this.#prepare(
-      `SELECT lines.id AS id, length(text) AS bytes FROM lines JOIN logs ON logs.id = log
+      `SELECT lines.id AS id, length(text) AS bytes FROM lines CROSS JOIN logs ON logs.id = log
        WHERE author = ? ORDER BY lines.id LIMIT ${DROPPED_AT_ONCE}`,
     ).all(author) as { id: number; bytes: number }[];
     for (const { id, bytes } of rows) {
