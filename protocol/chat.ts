@@ -36,9 +36,7 @@ export const CHAT_KIND = "chat/1";
 
 /** Message types. */
 export const ChatType = {
-  text: 0x01,
   nick: 0x02,
-  private: 0x03,
   member: 0x04,
   members: 0x05,
   have: 0x06,
@@ -65,7 +63,6 @@ export interface LineMessage {
 
 /** What one side says. */
 export type ChatMessage =
-  | { type: "text" | "private"; text: string }
   | { type: "nick" | "called"; name: string }
   | { type: "member"; member: MemberRecord }
   | { type: "members"; members: KeyedMember[] }
@@ -88,9 +85,6 @@ export function encodeChat(message: ChatMessage): Uint8Array<ArrayBuffer> {
 
 function encodeBody(message: ChatMessage): Uint8Array {
   switch (message.type) {
-    case "text":
-    case "private":
-      return encodeText(message.text);
     case "nick":
     case "called":
       return encodeText(message.name);
@@ -131,10 +125,6 @@ export function chatMessageLimit(type: number): number {
  */
 export function decodeChat({ type, body }: Message): ChatMessage | undefined {
   switch (type) {
-    case ChatType.text:
-      return { type: "text", text: decodeText(body) };
-    case ChatType.private:
-      return { type: "private", text: decodeText(body) };
     case ChatType.nick:
       return { type: "nick", name: decodeName(decodeText(body)) };
     case ChatType.called:

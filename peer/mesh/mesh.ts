@@ -38,7 +38,7 @@ import { Authors } from "./authors.ts";
 import { Dialling } from "./dialling.ts";
 import { Hearing } from "./hearing.ts";
 import { type Reachable, UNREACHABLE } from "./reachable.ts";
-import { type Due, Talk, type TalkUser } from "./talk.ts";
+import { type Due, isToldByReader, Talk, type TalkUser } from "./talk.ts";
 
 /** What the mesh asks of whoever shows it: the room. */
 export interface MeshUser {
@@ -236,8 +236,7 @@ export class Mesh implements TalkUser {
       try {
         await talk.finish();
       } catch (error) {
-        // Of a session that is over its visit tells, of a chat that was reset whoever reads it.
-        if (!(error instanceof P2pError) || error.code === "failed") throw error;
+        if (!isToldByReader(error)) throw error;
       }
     }));
   }

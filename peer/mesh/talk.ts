@@ -4,7 +4,7 @@
  */
 import type { ChatMessage } from "../../protocol/chat.ts";
 import type { Clock } from "../../protocol/clock.ts";
-import { P2pError } from "../../protocol/errors.ts";
+import { P2pError, StreamResetError } from "../../protocol/errors.ts";
 import { HANDSHAKE_TIMEOUT_MS, STUCK_AFTER_MS } from "../../protocol/limits.ts";
 import type { KeyedMember } from "../../protocol/member.ts";
 import type { Chat } from "../../transfer/chat.ts";
@@ -28,6 +28,12 @@ export interface TalkUser {
   take(talk: Talk, message: ChatMessage): Promise<void> | void;
   /** The member does not take what is said to it, or does not say who it is. */
   stuck(talk: Talk, why: string): void;
+}
+
+/** Whether it is of a session that is over, or of a chat that was reset: whoever reads it tells. */
+export function isToldByReader(error: unknown): boolean {
+  if (error instanceof StreamResetError) return true;
+  return error instanceof P2pError && error.code !== "failed";
 }
 
 export interface TalkOptions {
@@ -136,6 +142,7 @@ export class Talk {
       this.#drained ??= Promise.withResolvers();
       this.wake();
       await this.#drained.promise;
+      this.end();
     }
     await this.#chat.finish();
   }
@@ -165,8 +172,7 @@ export class Talk {
         this.#wake = Promise.withResolvers();
       }
     } catch (error) {
-      // Of a session that is over, and of a chat that was reset, whoever reads it tells.
-      if (!(error instanceof P2pError) || error.code === "failed") throw error;
+      if (!isToldByReader(error)) throw error;
     } finally {
       this.#over = true;
       this.#tellDrained();

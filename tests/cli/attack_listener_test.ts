@@ -1,21 +1,12 @@
 /** Peers that try to take a listener away from everybody else, or from its user. */
 import { assert, assertEquals } from "@std/assert";
 import { concatBytes, encodeText } from "../../protocol/bytes.ts";
-import { ChatType } from "../../protocol/chat.ts";
 import { ResetCode } from "../../protocol/connection.ts";
-import { encodeMessage } from "../../protocol/messages.ts";
 import { encodeFrame, encodeReset, FrameType } from "../../protocol/session_frame.ts";
 import { Program } from "../fakes/program.ts";
+import { beginning, RawMember } from "../fakes/raw_member.ts";
 import { RawPeer } from "../fakes/raw_peer.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
-
-function said(text: string): Uint8Array {
-  return encodeMessage(ChatType.text, encodeText(text));
-}
-
-function named(name: string): Uint8Array {
-  return encodeMessage(ChatType.nick, encodeText(name));
-}
 
 /** Somebody good sends a file, and it arrives. */
 async function assertReceives(listener: Program): Promise<void> {
@@ -27,11 +18,10 @@ async function assertReceives(listener: Program): Promise<void> {
 
 Deno.test("A peer that resets its chat does not take the chat away from the listener's user", async () => {
   await using alice = await Program.listenJson();
-  await using mallory = await RawPeer.dial(alice.address);
-  const chat = mallory.open("chat/1");
-  await chat.write(said("hello"));
+  await using mallory = await RawMember.join(alice.address);
+  await mallory.say(1, "hello");
   await alice.until("message");
-  chat.reset(ResetCode.cancelled);
+  mallory.reset(ResetCode.cancelled);
   await alice.says("mallory has ended the chat");
   await alice.write("is anybody here?\n/l\n");
   const { peers } = await alice.until("peers");
@@ -78,10 +68,9 @@ Deno.test("Streams for files that are opened and reset again and again are not k
 Deno.test("A peer that changes its name again and again takes no more than a few", async () => {
   using config = new TemporaryFolder();
   await using alice = await Program.listenJson([], { config: config.path });
-  await using mallory = await RawPeer.dial(alice.address);
-  const chat = mallory.open("chat/1");
-  for (let i = 0; i < 200; i++) await chat.write(named(`name${i}`));
-  await chat.write(said("done"));
+  await using mallory = await RawMember.join(alice.address);
+  for (let i = 0; i < 200; i++) await mallory.send({ type: "nick", name: `name${i}` });
+  await mallory.say(1, "done");
   const { from } = await alice.until("message");
   assertEquals(from, "name15");
   const known = Deno.readTextFileSync(config.join("p2p/known_peers")).trim().split("\n");
@@ -101,8 +90,8 @@ for (const name of ["p2p", "P2P", "bob: I agree"]) {
 }
 
 async function assertReceivesNothing(listener: Program, name: string): Promise<void> {
-  await using bob = await RawPeer.dial(listener.address, "bob");
-  await bob.open("chat/1").write(said("hello"));
+  await using bob = await RawMember.join(listener.address, { name: "bob" });
+  await bob.say(1, "hello");
   assertEquals((await listener.until("message")).from, "bob");
   assertEquals(listener.events.filter(({ peer }) => peer === name), []);
 }
@@ -113,6 +102,7 @@ Deno.test("Ctrl-C ends a listener that waits, after /quit, for a peer that ackno
   await mallory.greet();
   const read = mallory.ended();
   await mallory.frame(FrameType.open, 1, encodeText("chat/1"));
+  await mallory.frame(FrameType.data, 1, beginning());
   await alice.until("connected");
   await alice.write("hello\n/l\n/quit\n");
   await alice.until("peers");

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Program } from "../fakes/program.ts";
+import { Program, type ProgramEvent } from "../fakes/program.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
 
 Deno.test("listen and connect chat both ways, in words", async () => {
@@ -18,13 +18,22 @@ Deno.test("listen and connect chat both ways, as events", async () => {
   await using bob = Program.start(["connect", alice.address, "--name", "bob", "--json"]);
   const connected = await bob.until("connected");
   assertEquals([connected.peer, connected.path], ["alice", "lan"]);
-  assertEquals((await alice.until("connected")).peer, "bob");
+  const arrived = await alice.until("connected");
+  assertEquals(arrived.peer, "bob");
   await alice.write("hello bob\n");
-  assertEquals(await bob.until("message"), { event: "message", from: "alice", text: "hello bob" });
+  assertMessage(await bob.until("message"), "alice", "hello bob", connected.fingerprint);
   await bob.write("hello alice\n");
-  const message = await alice.until("message");
-  assertEquals(message, { event: "message", from: "bob", text: "hello alice" });
+  assertMessage(await alice.until("message"), "bob", "hello alice", arrived.fingerprint);
 });
+
+/** It is the author's first line, said just now. */
+function assertMessage(event: ProgramEvent, from: string, text: string, key: string): void {
+  const { id, time, ...said } = event;
+  assertEquals(said, { event: "message", from, text, key });
+  assertMatch(id, /^[0-9a-f]{64}\/[0-9a-f]{16}\/0\/1$/);
+  assertMatch(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  assert(Math.abs(Date.parse(time) - Date.now()) < 60_000, time);
+}
 
 Deno.test("connect delivers 1,000 piped lines in order before it ends with 0", async () => {
   await using listener = await Program.listen();
@@ -167,9 +176,12 @@ Deno.test("/l tells who is here, /p how they are reached", async () => {
   await bob.write("/l\n");
   await bob.says("Here: bob (you), alice");
   await bob.write("/p\n");
+  await bob.says(/^NAME +KEY +LISTENS AT +ADDRESS +PATH +ROUND TRIP$/m);
   const host = alice.address.replaceAll(".", "\\.");
-  await bob.says(new RegExp(`^alice +([a-z2-7]{4}-){3}[a-z2-7]{4}  ${host}  lan`, "m"));
-  await bob.says(/^bob \(you\) {2}([a-z2-7]{4}-){3}[a-z2-7]{4}$/m);
+  await bob.says(
+    new RegExp(`^alice +([a-z2-7]{4}-){3}[a-z2-7]{4}  ${host}  ${host}  lan +[0-9.]+ ms$`, "m"),
+  );
+  await bob.says(/^bob \(you\) {2}([a-z2-7]{4}-){3}[a-z2-7]{4} {2}\S+:\d+$/m);
 });
 
 Deno.test("/l and /p are events with --json", async () => {

@@ -30,7 +30,7 @@ const USAGE: [words: string[], message: string, hint: string][] = [
   [["listen", "--name", "a\u202eb"], "Name not usable", "Take another"],
   [["listen", "here"], 'Word not understood: "here"', "p2p listen --help"],
   [["listen", "--yes", "--yes"], "Flag given twice: --yes", "once"],
-  [["connect"], "ADDRESS missing", "p2p connect ADDRESS"],
+  [["connect", "--plain"], "Nobody to connect to: plain chat", "p2p connect ADDRESS --plain"],
   [["connect", "1.2.3.4"], "no port from 1 to 65535", "Write it as 1.2.3.4:8080"],
   [["connect", "1.2.3.4:0"], "no port from 1 to 65535", "Write it as 1.2.3.4:8080"],
   [["connect", "1.2.3.4:99999"], "no port from 1 to 65535", "Write it as 1.2.3.4:8080"],
@@ -108,6 +108,13 @@ Deno.test("nobody listening ends connect and send with 4 and what to do", async 
   ) {
     const ended = await Program.run(words);
     assertError(ended, 4, `Could not reach ${address}: nobody listens there`, "p2p listen");
+  }
+});
+
+Deno.test("connect without an address ends with 4 for who has met nobody", async () => {
+  for (const flags of [[], ["--no-listen"]]) {
+    const ended = await Program.run(["connect", ...flags]);
+    assertError(ended, 4, "No chat to go back to: nobody has been met", "p2p connect ADDRESS");
   }
 });
 

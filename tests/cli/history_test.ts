@@ -119,13 +119,21 @@ Deno.test("--no-history and P2P_NO_HISTORY=1 keep nothing, and /history says so"
     using folder = new TemporaryFolder();
     await using alice = await Program.listen(flags, { data: folder.path, env });
     await using bob = Program.start(["connect", alice.address, "--name", "bob"]);
-    await bob.write("hello\n");
-    await alice.prints("bob: hello");
-    await alice.write("/history\n");
+    const line = "a line that is said, and not kept";
+    await bob.write(`${line}\n`);
+    await alice.prints(`bob: ${line}`);
+    await alice.write(`${line}\n/history\n`);
     await alice.says("Nothing shown: this chat goes without history");
     await alice.write("/quit\n");
     await alice.finished();
-    assertEquals([...Deno.readDirSync(folder.path)], []);
+    // What the mesh must remember of who was there has no line in it.
+    const files = Array.from(Deno.readDirSync(folder.join("p2p")), ({ name }) => name);
+    assertEquals(files.sort(), ["mesh.db", "mesh.lock"]);
+    const kept = files.map((name) => Deno.readFileSync(folder.join("p2p", name)));
+    assertEquals(
+      kept.filter((bytes) => new TextDecoder("latin1").decode(bytes).includes(line)),
+      [],
+    );
   }
 });
 

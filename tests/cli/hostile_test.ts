@@ -1,8 +1,9 @@
 /** Peers that mean harm, against the program as it runs. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { concatBytes, encodeText } from "../../protocol/bytes.ts";
-import { ChatType } from "../../protocol/chat.ts";
+import { chatMessageLimit, ChatType } from "../../protocol/chat.ts";
 import type { ByteStream } from "../../protocol/connection.ts";
+import type { P2pError } from "../../protocol/errors.ts";
 import { INITIAL_WINDOW_BYTES, MAX_STREAMS } from "../../protocol/limits.ts";
 import { encodeMessage, writeMessageHeader } from "../../protocol/messages.ts";
 import {
@@ -18,6 +19,7 @@ import {
 import { FrameType } from "../../protocol/session_frame.ts";
 import { MessageReader } from "../../transfer/message_reader.ts";
 import { Program } from "../fakes/program.ts";
+import { RawMember } from "../fakes/raw_member.ts";
 import { RawPeer } from "../fakes/raw_peer.ts";
 import { TamperingProxy } from "../fakes/tampering_proxy.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
@@ -254,11 +256,11 @@ Deno.test("a greeting with a name that is none is not taken in", async () => {
 
 Deno.test("a chat line over the limit ends the session before it is buffered", async () => {
   await using target = await Target.open();
-  await using mallory = await RawPeer.dial(target.address);
-  await mallory.open("chat/1").write(header(ChatType.text, 16 * 1_048_576 + 1));
-  const { error } = await mallory.session.ended;
-  assertEquals(error?.code, "protocol");
-  await target.listener.says(/16777217/);
+  await using mallory = await RawMember.join(target.address);
+  const limit = chatMessageLimit(ChatType.line);
+  await mallory.write(header(ChatType.line, limit + 1));
+  assertEquals((await mallory.ended() as P2pError).code, "protocol");
+  await target.listener.says(`${limit + 1}`);
   await target.listener.until("disconnected");
   await target.assertServes();
 });

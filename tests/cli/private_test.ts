@@ -1,10 +1,7 @@
 /** What is for one of several: /msg, /send NAME, /kick. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { ChatType } from "../../protocol/chat.ts";
-import { encodeText } from "../../protocol/bytes.ts";
-import { encodeMessage } from "../../protocol/messages.ts";
 import { Program } from "../fakes/program.ts";
-import { RawPeer } from "../fakes/raw_peer.ts";
+import { RawMember } from "../fakes/raw_member.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
 
 /** Alice, who listens, and bob and carol, who have come. */
@@ -70,9 +67,19 @@ Deno.test("a private line is an event with private: true, a public one has no su
   await three.bob.until("connected");
   await three.alice.write('/msg "bob b" a secret\nfor all\n');
   const secret = await three.bob.until("message");
-  assertEquals(secret, { event: "message", from: "alice", text: "a secret", private: true });
+  const { id, key, time, ...said } = secret;
+  assertEquals(said, { event: "message", from: "alice", text: "a secret", private: true });
   const open = await three.bob.until("message");
-  assertEquals(open, { event: "message", from: "alice", text: "for all" });
+  assertEquals(open, {
+    event: "message",
+    from: "alice",
+    text: "for all",
+    id: id.replace("/1/1", "/0/1"),
+    key,
+    time: open.time,
+  });
+  assert(open.id !== id);
+  assert(Date.parse(open.time) >= Date.parse(time));
 });
 
 Deno.test("/msg and /kick tell what is missing, and who is here", async () => {
@@ -165,14 +172,15 @@ Deno.test("/kick breaks a transfer off", async () => {
 Deno.test("a flood of private lines and names is shown, bounded and over with a /kick", async () => {
   using folder = new TemporaryFolder();
   await using alice = await Program.listen(["--name", "alice"], { data: folder.path });
-  await using mallory = await RawPeer.dial(alice.address);
-  const stream = mallory.open("chat/1");
-  const line = encodeMessage(ChatType.private, encodeText(`\x1b[2J${"x".repeat(1_000)}`));
+  await using mallory = await RawMember.join(alice.address);
+  const text = `\x1b[2J${"x".repeat(1_000)}`;
+  const to = mallory.remoteKey;
   let lines = 0;
   const flood = (async () => {
     for (;; lines++) {
-      await stream.write(encodeMessage(ChatType.nick, encodeText(`mallory ${lines}`)));
-      await stream.write(line);
+      await mallory.send({ type: "nick", name: `mallory ${lines}` });
+      const line = mallory.line(lines + 1, text, { channel: 1, to });
+      await mallory.send({ type: "line", line, previous: lines });
     }
   })().catch(() => {});
   await alice.says("changes its name again and again");
@@ -180,8 +188,7 @@ Deno.test("a flood of private lines and names is shown, bounded and over with a 
   while (lines < 5_000) await new Promise((resolve) => setTimeout(resolve, 20));
   await alice.write("/kick mallory 15\n");
   await flood;
-  const { error } = await mallory.session.ended;
-  assertStringIncludes(error!.message, "has sent you away");
+  assertStringIncludes((await mallory.ended())!.message, "has sent you away");
   await alice.write("/quit\n");
   assertEquals((await alice.finished()).code, 0);
   assert(!alice.stdout.text.includes("\x1b"));

@@ -79,7 +79,7 @@ Deno.test("punch --to lets in who asks meanwhile, and stays until they have left
   assertEquals((await anna.finished()).code, 0);
 });
 
-Deno.test("punch --to says a line once to somebody who has come, too, while it came to them", async () => {
+Deno.test("two programs of one identity, of which punch --to came to one, hear each line once", async () => {
   using folder = new TemporaryFolder();
   const config = folder.folder("bob");
   await using relay = await Program.relay();
@@ -91,11 +91,13 @@ Deno.test("punch --to says a line once to somebody who has come, too, while it c
   await Promise.all([anna.until("connected"), again.until("connected")]);
   await anna.write("once\n");
   assertEquals((await bob.until("message")).text, "once");
-  // What is said there is heard all the same, and had the line come, it had come before this.
+  assertEquals((await again.until("message")).text, "once");
+  // What is said there is heard all the same, and had the line come twice, it had come before this.
   await again.write("heard?\n/quit\n");
   assertEquals((await anna.until("message")).text, "heard?");
+  assertEquals((await bob.until("message")).text, "heard?");
   await again.finished();
-  assert(!again.events.some(({ event }) => event === "message"));
+  assertEquals(again.events.filter(({ event }) => event === "message").length, 1);
 });
 
 Deno.test("punch --to --once ends with its visit, whoever else is there", async () => {

@@ -8,7 +8,8 @@ import {
   decodeChat,
   encodeChat,
 } from "../../protocol/chat.ts";
-import type { ByteStream } from "../../protocol/connection.ts";
+import { concatBytes } from "../../protocol/bytes.ts";
+import type { ByteStream, ResetCode } from "../../protocol/connection.ts";
 import { type Line, signedBytes } from "../../protocol/line.ts";
 import { type LineSigner, signingKeyOf } from "../../protocol/line_signature.ts";
 import { type KeyedMember, newInstance } from "../../protocol/member.ts";
@@ -25,6 +26,22 @@ export interface RawMemberOptions {
   reads?: boolean;
   /** The addresses that it tells of itself. */
   addresses?: Address[];
+}
+
+/** What somebody new begins a chat with, as bytes. */
+export function beginning(name = "mallory", identity: KeyPair = generateKeyPair()): Uint8Array {
+  const member = {
+    instance: newInstance(Date.now(), crypto.getRandomValues(new Uint8Array(2))),
+    signingKey: signingKeyOf(identity).publicKey,
+    name,
+    addresses: [],
+    relay: undefined,
+  };
+  return concatBytes(
+    encodeChat({ type: "member", member }),
+    encodeChat({ type: "members", members: [] }),
+    encodeChat({ type: "have", whole: true, logs: [] }),
+  );
 }
 
 export class RawMember implements AsyncDisposable {
@@ -90,6 +107,11 @@ export class RawMember implements AsyncDisposable {
   /** Sends bytes in the chat as they are. */
   async write(bytes: Uint8Array): Promise<void> {
     await this.#stream.write(bytes);
+  }
+
+  /** Breaks the chat off, and goes on with the session. */
+  reset(code: ResetCode): void {
+    this.#stream.reset(code);
   }
 
   /** The static key of whom it has joined. */
