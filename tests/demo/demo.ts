@@ -26,7 +26,7 @@ function tell(text: string): void {
 }
 
 /** Alice listens while the others call on her. */
-async function meet({ alice, bob }: People): Promise<void> {
+async function meet({ alice, bob, rita }: People): Promise<void> {
   tell("Alice waits for others, and takes every file into the folder `received`:");
   Deno.mkdirSync(join(alice.folder, "received"));
   await using listener = alice.run(
@@ -43,7 +43,16 @@ async function meet({ alice, bob }: People): Promise<void> {
   await listener.type("Loud and clear, Bob");
   await chat.shows(/^alice: Loud and clear, Bob$/);
 
-  tell("He sends a small folder from within the chat, and leaves:");
+  tell("Rita joins her, too, is told of Bob and connects to him: nobody is in the middle:");
+  await using third = rita.run("connect", address!);
+  await Promise.all([third.shows(/^Connected to bob/), chat.shows(/^Connected to rita/)]);
+  await third.type("Hello, both of you");
+  await Promise.all([listener, chat].map((each) => each.shows(/^rita: Hello, both of you$/)));
+  await third.type("/quit");
+  await third.ended();
+  await Promise.all([listener, chat].map((each) => each.shows(/^rita has left/)));
+
+  tell("Bob sends a small folder from within the chat, and leaves:");
   await writeAlbum(join(bob.folder, "album"));
   await chat.type("/send album");
   await Promise.all([chat.shows(/^album sent/), listener.shows(/^album received/)]);
