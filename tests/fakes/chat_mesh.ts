@@ -176,6 +176,8 @@ export class ChatMesh {
   sent = 0;
   /** Messages that a link takes before its sender has to wait. */
   room = 4;
+  /** How often, from 0 to 1, a line to all is not taken though it came, as if it were unknown whose. */
+  loss = 0;
 
   constructor(readonly random: () => number, readonly limits: Partial<ReplicaLimits> = {}) {}
 
@@ -319,6 +321,7 @@ export class ChatMesh {
     } else if (message.type === "have") {
       replica.heard(id, message);
     } else if (message.type === "line") {
+      if (message.line.channel === 0 && this.random() < this.loss) return;
       const fresh = replica.take(id, message.line, message.previous);
       if (fresh) owner.show(fresh);
     }

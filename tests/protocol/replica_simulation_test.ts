@@ -10,6 +10,8 @@ interface Schedule {
   gathered: boolean;
   /** Whether everybody meets everybody in the end; else only along some links. */
   full: boolean;
+  /** How often a line is not taken; then nobody is killed. */
+  loss?: number;
   events: number;
 }
 
@@ -50,7 +52,7 @@ function spread(reached: Set<Member>): void {
 }
 
 /** One thing that happens. */
-function step(mesh: ChatMesh, { full }: Schedule): void {
+function step(mesh: ChatMesh, { full, loss }: Schedule): void {
   const dice = mesh.random();
   const pipes = mesh.links.flatMap((link) => link.stalled ? [] : link.ends)
     .filter((end) => end.pipe.length > 0);
@@ -60,7 +62,7 @@ function step(mesh: ChatMesh, { full }: Schedule): void {
   else if (dice < 0.86) connect(mesh);
   else if (dice < 0.92) disconnect(mesh);
   else if (dice < 0.95) stall(mesh);
-  else if (dice < 0.98) restart(mesh, full);
+  else if (dice < 0.98 && !loss) restart(mesh, full);
   else if (full && mesh.members.length < 10) mesh.add();
   else mesh.room = 1 + mesh.below(8);
 }
@@ -112,6 +114,8 @@ function heal(mesh: ChatMesh, full: boolean): void {
   for (const link of mesh.links) if (link.stalled) mesh.resume(link);
   if (full) linkAll(mesh);
   else linkSparsely(mesh);
+  if (mesh.loss > 0) { for (const member of mesh.members) member.say("last words"); }
+  mesh.loss = 0;
   mesh.drain();
   for (const member of mesh.members) {
     for (const id of member.ends.keys()) {
@@ -163,6 +167,7 @@ function run(seed: number, schedule: Schedule): ChatMesh {
   const count = 3 + mesh.below(5);
   begin(mesh, count, schedule.gathered);
   const old = schedule.gathered ? count : 0;
+  mesh.loss = schedule.loss ?? 0;
   for (let i = 0; i < schedule.events; i++) step(mesh, schedule);
   heal(mesh, schedule.full);
   for (const member of mesh.members) {
@@ -200,4 +205,8 @@ Deno.test("a mesh that heals in part: lines are handed on to the last leaf", () 
 
 Deno.test("strangers that come together: what is said to those whom an author knows arrives", () => {
   simulate({ gathered: false, full: true, events: 250 });
+});
+
+Deno.test("lines that are not taken: the next one shows it, and they come again", () => {
+  simulate({ gathered: true, full: false, loss: 0.1, events: 250 });
 });
