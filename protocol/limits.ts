@@ -69,6 +69,8 @@ export const MAX_AUTHOR_BYTES = 8 * 1_048_576;
 export const MAX_LOGS = 1_024;
 /** Milliseconds that somebody who hands on waits for others to fill a gap before it skips it. */
 export const GAP_WAIT_MS = 120_000;
+/** Milliseconds that it waits where the receiver has no line of that log. */
+export const BEGIN_WAIT_MS = 5_000;
 /** Milliseconds that a lost member is still one. */
 export const MEMBER_GRACE_MS = 3_600_000;
 /** Milliseconds that the one with the larger (instance, key) waits before it dials the other. */

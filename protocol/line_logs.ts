@@ -92,6 +92,14 @@ export class LineLogs {
     this.#dropSurplus(log);
   }
 
+  /** Drops all lines and positions of an author, given in hexadecimal. */
+  clear(author: string): void {
+    for (const log of this.#authors.get(author)?.logs ?? []) {
+      while (log.size > 0) this.#drop(log);
+      log.position = undefined;
+    }
+  }
+
   /** Drops lines that are too old, and logs in which nothing happened for twice that time. */
   expire(now: number): void {
     for (const log of this.#logs.values()) {

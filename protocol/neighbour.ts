@@ -136,6 +136,11 @@ export class Neighbour implements NeighbourInfo {
     this.#distrusted.add(author.toHex());
   }
 
+  /** What the author, in hexadecimal, signs with was not known until now. */
+  trustAgain(author: string): void {
+    this.#distrusted.delete(author);
+  }
+
   /** Whether it is believed what this author said. */
   trusts(author: Uint8Array): boolean {
     return this.#distrusted.size === 0 || !this.#distrusted.has(author.toHex());

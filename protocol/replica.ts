@@ -1,7 +1,7 @@
 import { equalBytes } from "./bytes.ts";
 import type { HaveMessage, LineMessage } from "./chat.ts";
 import { ProtocolError } from "./errors.ts";
-import { GAP_WAIT_MS, POSITION_LIFE_MS } from "./limits.ts";
+import { BEGIN_WAIT_MS, GAP_WAIT_MS, POSITION_LIFE_MS } from "./limits.ts";
 import { type Line, type LogPosition, signedBytes, type StoredLine } from "./line.ts";
 import type { LineLog, LogEntry } from "./line_log.ts";
 import { LineLogs, logKey, type LogLimits } from "./line_logs.ts";
@@ -11,6 +11,8 @@ import { Neighbour, type NeighbourInfo } from "./neighbour.ts";
 export interface ReplicaLimits extends LogLimits {
   /** Milliseconds that a gap is left open for others to fill. */
   gapWaitMs: number;
+  /** The same for one at the beginning of a log. */
+  beginWaitMs: number;
 }
 
 export interface ReplicaOptions {
@@ -52,6 +54,7 @@ export interface ReplicaChanges {
 export class Replica {
   readonly #options: ReplicaOptions;
   readonly #gapWaitMs: number;
+  readonly #beginWaitMs: number;
   readonly #logs: LineLogs;
   /** Our own log to all. */
   readonly #own: LineLog;
@@ -68,11 +71,12 @@ export class Replica {
     const { key, instance, limits = {} } = options;
     this.#options = options;
     this.#gapWaitMs = limits.gapWaitMs ?? GAP_WAIT_MS;
+    this.#beginWaitMs = limits.beginWaitMs ?? BEGIN_WAIT_MS;
     this.#logs = new LineLogs(limits, (log) => this.#forget(log));
     this.#own = this.#logs.ensure({ author: key, instance, channel: 0 }, this.#time());
     this.#own.said = true;
     this.#own.sessions = 1;
-    this.know(key, options.signingKey);
+    this.#signingKeys.set(key.toHex(), options.signingKey);
   }
 
   /** Lines kept, and the bytes that they take. */
@@ -102,9 +106,18 @@ export class Replica {
     this.#logs.expire(now);
   }
 
-  /** The signing key that a member told us in person (MEMBER), or that we kept of it. */
+  /**
+   * The signing key of an author, as it told us itself, or as we kept it, or as others tell. What was
+   * taken while it was thought to be another is void.
+   */
   know(key: Uint8Array, signingKey: Uint8Array): void {
-    this.#signingKeys.set(key.toHex(), signingKey);
+    const id = key.toHex();
+    const before = this.#signingKeys.get(id);
+    if (id === this.#own.owner.id || (before && equalBytes(before, signingKey))) return;
+    this.#signingKeys.set(id, signingKey);
+    if (!before) return;
+    this.#logs.clear(id);
+    for (const neighbour of this.#neighbours.values()) neighbour.trustAgain(id);
   }
 
   /** Says a line to all, or to the key `to` alone. */
@@ -414,7 +427,8 @@ export class Replica {
     if (!log.said && owed && line.number !== previous + 1) {
       track.gapSince ??= this.#time();
       neighbour.held.add(log);
-      if (this.#time() - track.gapSince < this.#gapWaitMs) return undefined;
+      const wait = previous > 0 ? this.#gapWaitMs : this.#beginWaitMs;
+      if (this.#time() - track.gapSince < wait) return undefined;
     }
     neighbour.held.delete(log);
     delete track.gapSince;

@@ -3,7 +3,7 @@ import { ChatMesh, type Member, type Said } from "../fakes/chat_mesh.ts";
 import { mulberry32 } from "../heavy/mulberry32.ts";
 
 /** Nothing is given up as lost while a schedule runs. */
-const PATIENT = { gapWaitMs: Infinity };
+const PATIENT = { gapWaitMs: Infinity, beginWaitMs: Infinity };
 
 interface Schedule {
   /** Whether everybody has met everybody when it begins. */
@@ -184,7 +184,7 @@ function run(seed: number, schedule: Schedule): ChatMesh {
 
 /** Many schedules; more of them where SCHEDULES says how many. */
 function simulate(schedule: Schedule): void {
-  const count = Number(Deno.env.get("SCHEDULES") ?? 16);
+  const count = Number(Deno.env.get("SCHEDULES") ?? 8);
   const first = Number(Deno.env.get("FIRST_SEED") ?? 1);
   for (let seed = first; seed < first + count; seed++) {
     try {

@@ -1,7 +1,13 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { HaveMessage, LineMessage } from "../../protocol/chat.ts";
 import { ProtocolError } from "../../protocol/errors.ts";
-import { GAP_WAIT_MS, LINE_LIFE_MS, MAX_LOGS, POSITION_LIFE_MS } from "../../protocol/limits.ts";
+import {
+  BEGIN_WAIT_MS,
+  GAP_WAIT_MS,
+  LINE_LIFE_MS,
+  MAX_LOGS,
+  POSITION_LIFE_MS,
+} from "../../protocol/limits.ts";
 import { type Line, signedBytes } from "../../protocol/line.ts";
 import { newInstance } from "../../protocol/member.ts";
 import { Replica, type ReplicaLimits } from "../../protocol/replica.ts";
@@ -189,6 +195,7 @@ Deno.test("Replica: who is new gets what comes from then on, and hears where tha
   assertEquals(due(us, id)[0], {
     type: "have",
     whole: true,
+    isNew: true,
     logs: [
       { author: us.key, instance: us.instance, channel: 0, direct: true, number: 3 },
       { author: other.key, instance: other.instance, channel: 0, direct: true, number: 0 },
@@ -293,6 +300,33 @@ Deno.test("Replica: of who hands on a wrong signature nothing more of that autho
   assertEquals(us.verified, 1);
   join(us, author);
   assertEquals(us.replica.take(a, line(author, 1), 0)?.number, 1);
+});
+
+Deno.test("Replica: what was taken with a signing key that was another's is void", () => {
+  const { us, author, other, a, o } = between(0);
+  us.replica.leave(a);
+  us.replica.know(author.key, other.key);
+  const forged = line(author, 0xffff_ffff);
+  forged.signature.set(fakeSignature(signedBytes(forged), other.key));
+  assertEquals(us.replica.take(o, line(author, 1), 0), undefined);
+  const another = join(us, rig(4));
+  assertEquals(us.replica.take(another, forged, 0)?.number, 0xffff_ffff);
+  join(us, author);
+  assertEquals(us.replica.kept.lines, 0);
+  assertEquals(us.replica.take(a, line(author, 1), 0)?.number, 1);
+  assertEquals(us.replica.take(o, line(author, 2), 1)?.number, 2);
+  us.replica.know(us.key, other.key);
+  const earlier = { ...us, instance: newInstance(5, Uint8Array.of(1, 1)) };
+  assertEquals(us.replica.take(o, line(earlier, 1), 0)?.number, 1);
+});
+
+Deno.test("Replica: to whom has nothing of a log, its later lines come soon", () => {
+  const { us, author, a, o, now } = between(0);
+  us.replica.take(a, line(author, 4), 0);
+  assertEquals(lines(us, o), []);
+  now.ms += BEGIN_WAIT_MS;
+  us.replica.expire();
+  assertEquals(lines(us, o), [[0, 4]]);
 });
 
 Deno.test("Replica: positions beyond all lines, and logs that nobody knows, do no harm", () => {
