@@ -87,6 +87,11 @@ const TABLE: [name: string, message: ChatMessage, hex: string][] = [
   ],
   ["nothing had", { type: "have", whole: true, logs: [] }, "06 00000001 01"],
   [
+    "nothing had, and nobody met",
+    { type: "have", whole: true, isNew: true, logs: [] },
+    "06 00000001 03",
+  ],
+  [
     "how far with two logs, of which one is direct",
     {
       type: "have",

@@ -129,6 +129,7 @@ Deno.test("the numbers of frames, goodbyes and resets are those of the specifica
     identityRefused: 4,
     busy: 5,
     sentAway: 6,
+    oneTooMany: 7,
   });
   assertEquals(ResetCode, { cancelled: 0, unwanted: 1, failed: 2 });
   assertEquals(SESSION_ID_BYTES, 16);
