@@ -3,6 +3,9 @@ import { assert, assertEquals } from "@std/assert";
 import { assertOnceInOrder, Mesh, numberedLine } from "../fakes/mesh.ts";
 import { MeshMember } from "../fakes/mesh_member.ts";
 
+/** Milliseconds within which a person is not surprised. */
+const SOON_MS = 5_000;
+
 Deno.test("when the one through whom all came is killed, the others go on", async () => {
   await using mesh = await Mesh.of(["alice", "bob", "carol", "dave"]);
   const [alice, ...others] = mesh.members as [MeshMember, ...MeshMember[]];
@@ -38,6 +41,22 @@ Deno.test("two who can reach only the one in the middle get each other's lines, 
       new Set(others.map(({ name }) => name)),
     );
   }
+});
+
+Deno.test("who comes later to the one in the middle hears the other at once", async () => {
+  await using alice = new MeshMember("alice");
+  await using bob = new MeshMember("bob");
+  await using carol = new MeshMember("carol");
+  const address = await alice.listen();
+  bob.start("connect", address, "--no-listen");
+  await alice.linkedTo(["bob"]);
+  await bob.say("before carol came");
+  await alice.hears("before carol came");
+  carol.start("connect", address, "--no-listen");
+  await Promise.all([alice.linkedTo(["carol"]), carol.linkedTo(["alice"])]);
+  await bob.say("welcome, carol");
+  await carol.hears("welcome, carol", SOON_MS);
+  assertEquals(carol.heard.map(({ text }) => text), ["welcome, carol"]);
 });
 
 Deno.test("a second bob is bob-2 to everybody, himself included", async () => {
