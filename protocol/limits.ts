@@ -245,7 +245,7 @@ export const MAX_BEHIND_BYTES = 1_048_576;
 /** Milliseconds between two MEMBERS to a member. */
 export const MEMBERS_GAP_MS = 200;
 /** Milliseconds between two looks at what a mesh need not remember any more. */
-export const MESH_SWEEP_MS = 30_000;
+export const MESH_SWEEP_MS = 5_000;
 /** Milliseconds that the members of the last chat are looked for by whoever does not wait for them. */
 export const REJOIN_MS = 15_000;
 /** Connections that a listener has in their handshake at once. */

@@ -182,7 +182,6 @@ export class Mesh implements TalkUser {
     talk.end();
     if (!talk.member || talk.superfluous) return;
     this.#replica.leave(talk.id);
-    // Whom we leave ourselves is a member yet when we are back.
     if (!this.#closed) this.#roster.left(talk.id, departureOf(end));
     this.#rosterChanged();
     this.#write();
@@ -297,6 +296,10 @@ export class Mesh implements TalkUser {
   /** Nobody is dialled any more; sessions go on. What is remembered is on disk. */
   close(): void {
     this.#closed = true;
+    // To each other we have left, whom we leave.
+    for (const { member } of this.#talks.values()) {
+      if (member) this.#roster.memberships.absent(member.key, "left");
+    }
     this.#dialling.close();
     this.#unsubscribe();
     this.#cancelSweep();
@@ -430,6 +433,7 @@ export class Mesh implements TalkUser {
 
   /** Somebody has come or gone: others are told, soon, and who is not here is looked for. */
   #rosterChanged(): void {
+    if (this.#closed) return;
     this.#dialling.schedule();
     this.#wakeAll();
     if (this.#roster.revision === this.#revisionTold) return;
@@ -535,7 +539,6 @@ export class Mesh implements TalkUser {
 
   #sweep(): void {
     this.#replica.expire();
-    this.#roster.memberships.touch();
     this.#write();
     this.#wakeAll();
     this.#cancelSweep = this.#clock.after(MESH_SWEEP_MS, () => this.#sweep());
