@@ -55,8 +55,11 @@ export class Neighbour implements NeighbourInfo {
   #tracks = new Map<string, Track>();
   /** Logs of which it is to hear how far we have got. */
   readonly #due = new Map<string, LogId>();
-  /** Logs of which it heard that, because a line did not fit; until one fits. */
-  readonly #asked = new Set<string>();
+  /**
+   * Logs of which it heard that, because a line did not fit, and the last number that did not; until
+   * one fits.
+   */
+  readonly #asked = new Map<string, number>();
   /** Authors of whom it handed on a line with a wrong signature, in hexadecimal. */
   readonly #distrusted = new Set<string>();
 
@@ -111,11 +114,15 @@ export class Neighbour implements NeighbourInfo {
     if (this.greeted && this.#due.size < MAX_LOGS) this.#due.set(key, log);
   }
 
-  /** A line of it does not fit: it is to hear where we are, but once. */
-  ask(key: string, log: LogId): void {
-    if (this.#asked.has(key) || this.#asked.size >= MAX_LOGS) return;
-    this.#asked.add(key);
-    this.tell(key, log);
+  /**
+   * A line of it does not fit: it is to hear where we are; again only if it has gone back, and still
+   * does not fit.
+   */
+  ask(key: string, log: LogId, number: number): void {
+    const asked = this.#asked.get(key);
+    if (asked === undefined && this.#asked.size >= MAX_LOGS) return;
+    this.#asked.set(key, number);
+    if (asked === undefined || number <= asked) this.tell(key, log);
   }
 
   /** A line of it fits, or is behind us. */

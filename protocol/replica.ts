@@ -392,7 +392,7 @@ export class Replica {
     const position = log?.position ?? 0;
     if (previous > position) {
       const { author, instance, channel } = line;
-      neighbour.ask(key, { author, instance, channel });
+      neighbour.ask(key, { author, instance, channel }, number);
       return false;
     }
     neighbour.fits(key);

@@ -11,7 +11,7 @@ import {
 import { type Line, signedBytes } from "../../protocol/line.ts";
 import { newInstance } from "../../protocol/member.ts";
 import { Replica, type ReplicaLimits } from "../../protocol/replica.ts";
-import { fakeKey, fakeSignature, fakeVerify } from "../fakes/chat_mesh.ts";
+import { ChatMesh, fakeKey, fakeSignature, fakeVerify } from "../fakes/chat_mesh.ts";
 
 const START = 1_700_000_000_000;
 
@@ -144,6 +144,8 @@ Deno.test("Replica: what was had is dropped, what is missing is asked for once",
   for (const number of [5, 6]) {
     assertEquals(us.replica.take(a, line(author, number), number - 1), undefined);
   }
+  assertEquals(positions(us, a), ["2 2 d"]);
+  us.replica.take(a, line(author, 5), 4);
   assertEquals(positions(us, a), ["2 2 d"]);
   us.replica.take(a, line(author, 3), 2);
   us.replica.take(a, line(author, 6), 5);
@@ -444,4 +446,17 @@ Deno.test("Replica: logs take turns", () => {
   for (let i = 0; i < 3; i++) us.replica.say("hi", "us");
   const authors = due(us, o).map((each) => each.type === "line" && each.line.author[0]);
   assertEquals(authors, [2, 1, 2, 1, 2, 1]);
+});
+
+Deno.test("Replica: in a mesh of ten each line is sent nine times", () => {
+  const mesh = new ChatMesh(() => 0.5);
+  for (let count = 0; count < 10; count++) {
+    const member = mesh.add();
+    for (const other of mesh.members) if (other !== member) mesh.link(other, member);
+  }
+  mesh.drain();
+  for (const member of mesh.members) for (let i = 0; i < 10; i++) member.say("hi");
+  mesh.drain();
+  assertEquals(mesh.members.map(({ shown }) => shown.length), Array(10).fill(100));
+  assertEquals(mesh.sentLines, 100 * 9);
 });
