@@ -10,6 +10,10 @@ export class TamperingProxy implements AsyncDisposable {
    * connection.
    */
   flipAt: number | undefined;
+  /** The first connection, counted from 1, that is altered. */
+  flipsFrom = 1;
+  /** The line with which each connection began. */
+  readonly firstWords: string[] = [];
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #open = new Set<Deno.TcpConn>();
   readonly #work: Promise<void>[] = [];
@@ -63,10 +67,12 @@ export class TamperingProxy implements AsyncDisposable {
   async #copy(from: Deno.TcpConn, to: Deno.TcpConn, tamper: boolean): Promise<void> {
     const buffer = new Uint8Array(65_536);
     let passed = 0;
+    let flips = false;
     try {
       for (let count = await from.read(buffer); count; count = await from.read(buffer)) {
         const bytes = buffer.subarray(0, count);
-        if (tamper) await this.#tamper(bytes, passed);
+        if (tamper && passed === 0) flips = this.#begin(bytes) >= this.flipsFrom;
+        if (tamper) await this.#tamper(bytes, passed, flips);
         passed += count;
         for (let at = 0; at < count;) at += await to.write(bytes.subarray(at));
       }
@@ -78,8 +84,14 @@ export class TamperingProxy implements AsyncDisposable {
     }
   }
 
-  async #tamper(bytes: Uint8Array, passed: number): Promise<void> {
-    const at = (this.flipAt ?? -1) - passed;
+  /** @returns how many connections have begun */
+  #begin(bytes: Uint8Array): number {
+    const line = bytes.subarray(0, bytes.indexOf(0x0a));
+    return this.firstWords.push(new TextDecoder().decode(line));
+  }
+
+  async #tamper(bytes: Uint8Array, passed: number, flips: boolean): Promise<void> {
+    const at = flips ? (this.flipAt ?? -1) - passed : -1;
     if (at >= 0 && at < bytes.length) bytes[at]! ^= 0x10;
     if (passed < this.#stallAfter) return;
     await this.#released.promise;
