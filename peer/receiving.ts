@@ -3,7 +3,7 @@ import type { ByteStream } from "../protocol/connection.ts";
 import { P2pError } from "../protocol/errors.ts";
 import { type Entry, EntryKind, RefuseCode } from "../protocol/offer.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
-import { MAX_OFFER_BYTES } from "../protocol/limits.ts";
+import { BULK_BYTES, MAX_OFFER_BYTES } from "../protocol/limits.ts";
 import { Budget } from "../protocol/budget.ts";
 import { Claims } from "../transfer/claims.ts";
 import type { ConflictAnswer, ConflictMode } from "../transfer/conflict.ts";
@@ -106,6 +106,7 @@ export class Receiving {
         },
         askConflict: (path) => this.#askConflict(peer, path),
         onProgress: ({ bytes, total, resumedBytes }) => {
+          if (bytes - resumedBytes >= BULK_BYTES) peer.session.onBulk?.("received");
           const { path } = peer.session;
           const fields = { peer: peer.name, direction: "received" };
           progress ??= new Progress(output, { name, total, resumed: resumedBytes, path, fields });
