@@ -52,6 +52,8 @@ export interface Visit {
   end: SessionEnd;
   /** Whether at least one transfer from this peer was completed. */
   received: boolean;
+  /** Whether it may have missed lines, or parts of files. */
+  missed: boolean;
 }
 
 /** What a peer's streams are for, while they last. */
@@ -124,10 +126,12 @@ export class Room {
     await Promise.all(doings.transfers);
     const end = await session.ended;
     this.#peers.delete(peer);
+    const brokenOff = end.undelivered && end.unfinished.includes(FILES_KIND);
+    const missed = brokenOff || this.mesh.hasMissed(peer, end);
     this.mesh.gone(peer, end);
     this.#announceDeparture(peer, end, dialled);
     if (this.#peers.size === 0) this.#tellDeserted();
-    return { peer, end, received: doings.received };
+    return { peer, end, received: doings.received, missed };
   }
 
   /**

@@ -82,6 +82,8 @@ export interface SessionEnd {
   byUs: boolean;
   /** Whether something that this side had sent, or still wanted to, was not acknowledged. */
   undelivered: boolean;
+  /** The kinds of the streams that had not ended in both directions. */
+  unfinished: readonly string[];
 }
 
 /** "away" is without a connection, while there is hope. */
@@ -336,7 +338,7 @@ export class Session {
   }
 
   /** Whether the other side has acknowledged everything. */
-  get #allDelivered(): boolean {
+  get delivered(): boolean {
     return this.#log.kept === 0 && this.#mux.idle;
   }
 
@@ -442,7 +444,7 @@ export class Session {
     const now = this.#clock.now();
     const sample = this.#log.acknowledge(count, now);
     if (sample) this.#pace.acknowledged(sample, now);
-    if (this.#flushed && this.#allDelivered) this.#flushed.resolve();
+    if (this.#flushed && this.delivered) this.#flushed.resolve();
     this.wake();
   }
 
@@ -525,7 +527,7 @@ export class Session {
   async #flush(): Promise<void> {
     // Without a connection there is nothing to wait for here: who must know waits for `finish` of
     // its streams.
-    if (this.#end || !this.#link || this.#allDelivered) return;
+    if (this.#end || !this.#link || this.delivered) return;
     this.#flushed ??= Promise.withResolvers();
     const cancel = this.#clock.after(FLUSH_TIMEOUT_MS, this.#flushed.resolve);
     await Promise.race([this.#flushed.promise, this.ended]);
@@ -534,10 +536,11 @@ export class Session {
 
   async #finishWith(
     goodbye: Goodbye | undefined,
-    how: Omit<SessionEnd, "undelivered">,
+    how: Omit<SessionEnd, "undelivered" | "unfinished">,
   ): Promise<void> {
     if (this.#end) return void await this.ended;
-    const end = { ...how, undelivered: !this.#allDelivered };
+    const unfinished = Array.from(this.#mux.streams, ({ kind }) => kind);
+    const end = { ...how, undelivered: !this.delivered, unfinished };
     this.#end = end;
     this.#cancelHold?.();
     this.#cancelAck?.();

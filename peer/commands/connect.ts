@@ -128,11 +128,11 @@ export async function visit(
   // Whom a line or a file is for is known when they have said who they are.
   await Promise.race([room.mesh.arrival, visiting]);
   const typed = say(host, room, screen);
-  const { end } = await Promise.race([visiting, typed.then(() => visiting)]);
+  const { end, missed } = await Promise.race([visiting, typed.then(() => visiting)]);
   if (!once) await leftAlone(host, room, { end, typed });
   host.signal.throwIfAborted();
   if (end.error) throw end.error;
-  if (end.undelivered && !end.byUs && !screen.interactive) {
+  if (missed && !end.byUs && !screen.interactive) {
     throw new UnreachableError(`${session.remoteName} left before all of the input had arrived`, {
       hint: "Send it as a file, or again when they are back.",
     });

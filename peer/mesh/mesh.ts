@@ -176,6 +176,12 @@ export class Mesh implements TalkUser {
     this.#host.output.event("renamed", { peer: before, name });
   }
 
+  /** Whether somebody whose session is over may have missed lines. */
+  hasMissed({ talk }: Peer, end: SessionEnd): boolean {
+    if (!talk) return false;
+    return end.undelivered && talk.linesSent || this.#replica.pending(talk.id).lines > 0;
+  }
+
   /** A session is over. */
   gone({ talk }: Peer, end: SessionEnd): void {
     if (!talk || !this.#talks.delete(talk.id)) return;

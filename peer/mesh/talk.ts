@@ -63,6 +63,8 @@ export class Talk {
   #heard = false;
   #over = false;
   #wake = Promise.withResolvers<void>();
+  /** Whether lines were sent of which it may not have all. */
+  #linesSent = false;
   /** Who waits until there is nothing to send. */
   #drained: PromiseWithResolvers<void> | undefined;
   /** Who waits until something was sent. */
@@ -124,6 +126,11 @@ export class Talk {
   /** Whether nothing can be sent any more. */
   get over(): boolean {
     return this.#over;
+  }
+
+  /** Whether lines are among what it may not have when something that was sent is not acknowledged. */
+  get linesSent(): boolean {
+    return this.#linesSent;
   }
 
   /** Resolves when something more has been sent, or nothing can be any more. */
@@ -203,6 +210,8 @@ export class Talk {
   }
 
   async #write(messages: readonly ChatMessage[]): Promise<void> {
+    this.#linesSent &&= !this.peer.session.delivered;
+    this.#linesSent ||= messages.some(({ type }) => type === "line");
     let cancel = () => {};
     const watch = () => {
       cancel = this.#clock.after(STUCK_AFTER_MS, () => {

@@ -4,7 +4,7 @@ import { Program } from "../fakes/program.ts";
 import { RawMember } from "../fakes/raw_member.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
 
-/** Alice, who listens, and bob and carol, who have come. */
+/** Alice, who listens, and bob and carol, who have come, and each know of the other. */
 class Three implements AsyncDisposable {
   readonly folder = new TemporaryFolder();
   alice!: Program;
@@ -29,6 +29,8 @@ class Three implements AsyncDisposable {
       await three.alice.says("Connected to bob b");
       await three.alice.says("Connected to carol");
     }
+    await three.carol.says("Connected to bob b");
+    if (!flags.bob) await three.bob.says("Connected to carol");
     return three;
   }
 
@@ -139,15 +141,22 @@ Deno.test("/kick ends one session with words, and lets the key in no more", asyn
   await using three = await Three.meet();
   const { alice, bob, carol } = three;
   await alice.write("/kick bob b too loud\n");
+  await bob.says("alice has sent you away: too loud\n");
+  await alice.says("bob b is sent away, and not let in again until p2p ends");
+  // Others have him until they send him away, too: who sent him away hears nothing of it.
+  await bob.write("is that so?\n");
+  await carol.prints("bob b: is that so?");
+  await carol.write("it is\n/kick bob b\n");
+  await alice.prints("carol: it is");
   const { code, stderr } = await bob.finished();
   assertEquals(code, 3);
   assertStringIncludes(stderr, "alice has sent you away: too loud\n     You are let in again when");
-  await alice.says("bob b is sent away, and not let in again until p2p ends");
   const again = await three.again();
   assertEquals(again.code, 3);
   assertStringIncludes(again.stderr, "alice has sent you away: too loud");
   await alice.write("still here\n");
   await carol.prints("alice: still here");
+  assertEquals(alice.stdout.text, "carol: it is\n");
   assert(!alice.stderr.text.includes("came to nothing"));
   await alice.write("/quit\n");
   assertEquals((await alice.finished()).code, 0);
@@ -162,9 +171,10 @@ Deno.test("/kick breaks a transfer off", async () => {
   await alice.write("/send bob b endless\n");
   await bob.says("offers endless");
   await alice.write("/kick bob b\n");
-  const { code, stderr } = await bob.finished();
-  assertEquals(code, 3);
-  assertStringIncludes(stderr, "alice has sent you away\n");
+  await bob.says("alice has sent you away\n");
+  await bob.says(/p2p: error: .*alice has sent you away/);
+  await three.carol.write("/quit\n");
+  assertEquals((await bob.finished()).code, 3);
   await alice.write("/quit\n");
   assertEquals((await alice.finished()).code, 0);
 });

@@ -41,6 +41,20 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
+Deno.test("a listener who leaves before all of a pipe has arrived ends connect with 4", async () => {
+  await using alice = await Program.listenJson(["--name", "alice"]);
+  await using bob = Program.start(["connect", alice.address]);
+  await alice.until("connected");
+  const written = bob.write("line\n".repeat(50_000)).catch(() => {});
+  await alice.until("message");
+  alice.kill("SIGINT");
+  assertEquals((await alice.finished()).code, 130);
+  const { code, stderr } = await bob.finished();
+  assertEquals(code, 4);
+  assertStringIncludes(stderr, "alice left before all of the input had arrived\n     Send it as");
+  await written;
+});
+
 Deno.test("SIGINT ends a plain chat with 130 on either side", async () => {
   await using alice = await Program.listenJson(["--plain"]);
   await using bob = Program.start(["connect", alice.address, "--plain"]);

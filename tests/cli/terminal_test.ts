@@ -294,6 +294,7 @@ test("three terminals: Tab, /msg, /history and /kick", async () => {
   await alice.shows("Connected to bert");
   await bob.shows("Connected to alice");
   await bert.shows("Connected to alice");
+  await bert.shows("Connected to bob b");
 
   // As far as it is clear, then at the second Tab what there is, then the rest.
   await alice.tmux.type("/m\t");
@@ -316,6 +317,9 @@ test("three terminals: Tab, /msg, /history and /kick", async () => {
   await bert.tmux.press("C-u");
   await alice.enter("/kick bob b enough");
   await bob.shows(/sent you away: enough/);
+  await bob.enter("to you, bert");
+  await bert.shows("bob b: to you, bert");
+  await bob.enter("/quit");
   await bob.ended(3);
   await alice.enter("still here");
   await bert.shows("alice: still here");

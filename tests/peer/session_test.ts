@@ -735,6 +735,7 @@ Deno.test("Session.end() with an interruption does not wait for acknowledgements
     code: GoodbyeCode.interrupted,
     byUs: false,
     undelivered: false,
+    unfinished: ["files/1"],
   });
   await writing;
   assertEquals(pair.clock.pending, 0);
