@@ -143,13 +143,26 @@ export class Waiting implements AsyncDisposable {
       identity,
       trust,
       // Who visits somebody is found as well, but does not wait for it.
-      output: relayIs === "optional" ? quietly(output) : output,
+      output: relayIs === "optional" ? this.#quietOutput : output,
       needed: relayIs === "needed",
       openStraight: relayOnly ? undefined : systemStraight(systemClock),
       network: this.#host.network,
       addresses: () => relayOnly ? [] : this.listener.addresses,
       take: (connection) => this.listener.take(connection),
     });
+  }
+
+  /**
+   * For a relay that is optional: warnings alone, and those when somebody is here. Where nobody can
+   * be reached, whoever looks for them says why.
+   */
+  get #quietOutput(): Pick<Output, "say" | "warn" | "event"> {
+    const { output } = this.#host;
+    return {
+      say: () => {},
+      warn: (...lines) => void this.room.mesh.arrival.then(() => output.warn(...lines)),
+      event: (name, fields) => output.event(name, fields),
+    };
   }
 
   /**
@@ -164,7 +177,7 @@ export class Waiting implements AsyncDisposable {
       return await registration.run();
     } catch (error) {
       if (this.#options.relayIs === "optional" && error instanceof P2pError) {
-        this.#host.output.warn(`Not to be found at the relay: ${error.message}`);
+        this.#quietOutput.warn(`Not to be found at the relay: ${error.message}`);
         return undefined;
       }
       this.close();
@@ -200,14 +213,6 @@ export class Waiting implements AsyncDisposable {
     const tries = told && error.code === "unreachable";
     if (!tries) tellRefused(this.#host.output, remote, error);
   }
-}
-
-function quietly(output: Output): Pick<Output, "say" | "warn" | "event"> {
-  return {
-    say: () => {},
-    warn: (...lines) => output.warn(...lines),
-    event: (name, fields) => output.event(name, fields),
-  };
 }
 
 /**
