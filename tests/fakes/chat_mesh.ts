@@ -310,6 +310,8 @@ export class ChatMesh {
       assertEquals(message.member.instance, instance);
       const returning = owner.disk.members.has(number);
       owner.meet(number);
+      // Nobody owes what was said until now to whom remembers nobody.
+      if (owner.forgotAt > 0 && owner.disk.signingKeys.size === 0) owner.forgotAt = this.now + 1;
       owner.disk.signingKeys.set(number, message.member.signingKey);
       replica.know(key, message.member.signingKey);
       const since = owner.disk.members.get(number)!;
