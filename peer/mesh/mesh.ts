@@ -4,14 +4,14 @@
  * replica (who has which lines), with sessions, the memory on disk, and what the user sees.
  */
 import { type Address, isLoopback, parseAddress } from "../../protocol/address.ts";
-import { encodeText, equalBytes } from "../../protocol/bytes.ts";
+import { type encodeText, equalBytes } from "../../protocol/bytes.ts";
 import type { ChatMessage } from "../../protocol/chat.ts";
-import { P2pError, ProtocolError, UnreachableError } from "../../protocol/errors.ts";
+import { type P2pError, ProtocolError, UnreachableError } from "../../protocol/errors.ts";
 import type { Line } from "../../protocol/line.ts";
 import { signingKeyOf, verifyLine } from "../../protocol/line_signature.ts";
 import {
-  MAX_BEHIND_BYTES,
-  MAX_CHAT_BYTES,
+  type MAX_BEHIND_BYTES,
+  type MAX_CHAT_BYTES,
   MEMBERS_GAP_MS,
   MESH_SWEEP_MS,
   REJOIN_MS,
@@ -30,7 +30,7 @@ import type { Shown } from "../../protocol/shown_names.ts";
 import type { Chat } from "../../transfer/chat.ts";
 import { sleep } from "../../protocol/clock.ts";
 import { systemClock } from "../clock.ts";
-import { type Party, partyOf } from "../history/entry.ts";
+import type { Party, partyOf } from "../history/entry.ts";
 import type { Host } from "../host.ts";
 import type { Peer, Visit } from "../room.ts";
 import type { Session, SessionEnd, SessionState } from "../session.ts";
@@ -38,6 +38,7 @@ import { Authors } from "./authors.ts";
 import { Dialling } from "./dialling.ts";
 import { Hearing } from "./hearing.ts";
 import { type Reachable, UNREACHABLE } from "./reachable.ts";
+import { Saying } from "./saying.ts";
 import { type Due, isToldByReader, Talk, type TalkUser } from "./talk.ts";
 
 /** What the mesh asks of whoever shows it: the room. */
@@ -68,6 +69,7 @@ export class Mesh implements TalkUser {
   readonly #roster: Roster;
   readonly #dialling: Dialling;
   readonly #hearing: Hearing;
+  readonly #saying: Saying;
   readonly #talks = new Map<string, Talk>();
   #reachable = UNREACHABLE;
   #begun = 0;
@@ -113,6 +115,12 @@ export class Mesh implements TalkUser {
       written: () => this.#wakeAll(),
       nameOf: (line) => this.#shownName(line),
       isMuted,
+    });
+    this.#saying = new Saying(host, {
+      replica: this.#replica,
+      hearing: this.#hearing,
+      talks: () => [...this.#talks.values()],
+      absent: () => this.absent,
     });
     this.#dialling = new Dialling({
       host,
@@ -198,22 +206,14 @@ export class Mesh implements TalkUser {
     this.#roster.memberships.absent(key, "left");
   }
 
-  /**
-   * Says a line to everybody. Resolves when those who are here have taken it, or nearly so.
-   * @throws {P2pError} if it is too long
-   */
-  async say(text: string): Promise<void> {
-    const parties = [...this.#talks.values()].map(({ peer }) => partyOf(peer));
-    if (parties.length === 0) this.#tellAlone();
-    await this.#say(text, parties);
+  /** @throws as `Saying.toAll` */
+  say(text: string): Promise<void> {
+    return this.#saying.toAll(text);
   }
 
-  /**
-   * Says a line to these alone.
-   * @throws {P2pError} if it is too long
-   */
-  async sayPrivately(to: readonly Party[], text: string): Promise<void> {
-    await this.#say(text, to, { privately: true });
+  /** @throws as `Saying.toThese` */
+  sayPrivately(to: readonly Party[], text: string): Promise<void> {
+    return this.#saying.toThese(to, text);
   }
 
   /** Members who are lost: they are to have what is said when they are back within the hour. */
@@ -472,40 +472,6 @@ export class Mesh implements TalkUser {
     const fresh = this.#replica.take(talk.id, line, previous);
     if (fresh) this.#hearing.hear(fresh, this.#authors.hasMet(line.author) ? undefined : talk.peer);
     else talk.wake();
-  }
-
-  async #say(text: string, to: readonly Party[], { privately = false } = {}): Promise<void> {
-    if (encodeText(text).length > MAX_CHAT_BYTES) {
-      throw new P2pError("Line not sent: longer than 16 MiB", {
-        hint: "Send it as a file: /send PATH",
-      });
-    }
-    const { name: from, history } = this.#host;
-    if (privately) { for (const { key } of to) this.#replica.say(text, from, key); }
-    else this.#replica.say(text, from);
-    await this.#hearing.say();
-    if (to.length > 0) history?.add({ sent: true, private: privately, from, with: [...to], text });
-    await this.#caughtUp();
-  }
-
-  /** Nobody hears what is said now. */
-  #tellAlone(): void {
-    const names = this.absent.map(({ name }) => name).join(", ");
-    this.#host.output.say(
-      names === ""
-        ? "Nobody is here yet to read that."
-        : `Nobody is here: kept for ${names}, for an hour.`,
-    );
-  }
-
-  /** Resolves when nobody who is connected is far behind. */
-  async #caughtUp(): Promise<void> {
-    await Promise.all([...this.#talks.values()].map(async (talk) => {
-      const isBehind = () =>
-        talk.member && !talk.over && talk.peer.session.state === "connected" &&
-        this.#replica.pending(talk.id).bytes > MAX_BEHIND_BYTES;
-      while (isBehind()) await talk.moved();
-    }));
   }
 
   #shownName({ author, instance, name }: Line): string {
