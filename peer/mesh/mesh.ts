@@ -4,18 +4,12 @@
  * replica (who has which lines), with sessions, the memory on disk, and what the user sees.
  */
 import { type Address, isLoopback, parseAddress } from "../../protocol/address.ts";
-import { type encodeText, equalBytes } from "../../protocol/bytes.ts";
+import { equalBytes } from "../../protocol/bytes.ts";
 import type { ChatMessage } from "../../protocol/chat.ts";
-import { type P2pError, ProtocolError, UnreachableError } from "../../protocol/errors.ts";
+import { ProtocolError, UnreachableError } from "../../protocol/errors.ts";
 import type { Line } from "../../protocol/line.ts";
 import { signingKeyOf, verifyLine } from "../../protocol/line_signature.ts";
-import {
-  type MAX_BEHIND_BYTES,
-  type MAX_CHAT_BYTES,
-  MEMBERS_GAP_MS,
-  MESH_SWEEP_MS,
-  REJOIN_MS,
-} from "../../protocol/limits.ts";
+import { MEMBERS_GAP_MS, MESH_SWEEP_MS, REJOIN_MS } from "../../protocol/limits.ts";
 import {
   type KeyedMember,
   memberId,
