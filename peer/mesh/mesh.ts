@@ -24,7 +24,7 @@ import type { Shown } from "../../protocol/shown_names.ts";
 import type { Chat } from "../../transfer/chat.ts";
 import { sleep } from "../../protocol/clock.ts";
 import { systemClock } from "../clock.ts";
-import type { Party, partyOf } from "../history/entry.ts";
+import type { Party } from "../history/entry.ts";
 import type { Host } from "../host.ts";
 import type { Peer, Visit } from "../room.ts";
 import type { Session, SessionEnd, SessionState } from "../session.ts";
