@@ -44,6 +44,8 @@ export class LineLog implements LogId {
   position: number | undefined;
   /** Sessions with the author's instance that have a connection. */
   sessions = 0;
+  /** When we first heard of it, milliseconds since 1970. */
+  readonly madeAt: number;
   /** When something last happened in it, milliseconds since 1970. */
   touchedAt: number;
   #entries: LogEntry[] = [];
@@ -56,6 +58,7 @@ export class LineLog implements LogId {
     this.instance = log.instance;
     this.channel = log.channel;
     this.to = log.to;
+    this.madeAt = now;
     this.touchedAt = now;
   }
 

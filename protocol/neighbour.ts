@@ -46,6 +46,8 @@ export class Neighbour implements NeighbourInfo {
   greets = false;
   /** Whether neither it nor we know of a time before: nobody owes it what was said then. */
   isNew = false;
+  /** When its HAVE of all logs came, milliseconds since 1970. */
+  greetedAt = 0;
   /** Whether it is the first that we have met, and nothing of a time before is known. */
   isFirst = false;
   /** The logs that may have a line for it, in the order in which they take turns. */

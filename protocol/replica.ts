@@ -188,6 +188,7 @@ export class Replica {
     }
     if (!have.whole) return;
     neighbour.greets = true;
+    neighbour.greetedAt = this.#time();
     neighbour.isNew = have.isNew === true && !neighbour.returning;
     for (const log of this.#logs.values()) this.#offer(neighbour, log);
   }
@@ -423,7 +424,8 @@ export class Replica {
     if (!entry) return undefined;
     const previous = track.position;
     const { line } = entry;
-    const owed = previous > 0 || !neighbour.isNew;
+    // Of an author that came later, it may be owed what we do not have.
+    const owed = previous > 0 || !neighbour.isNew || log.madeAt > neighbour.greetedAt;
     if (!log.said && owed && line.number !== previous + 1) {
       track.gapSince ??= this.#time();
       neighbour.held.add(log);
