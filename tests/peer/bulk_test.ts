@@ -147,7 +147,8 @@ async function carries(from: Session, to: Session, each?: () => void): Promise<v
     await stream.finish();
   }
   async function receive(): Promise<void> {
-    const other = (await to.accept())!;
+    const other = await to.accept();
+    assert(other, "the session is over");
     const [received] = await Promise.all([readStream(other), other.finish()]);
     assert(equalBytes(received, WHOLE));
   }
@@ -325,5 +326,29 @@ test("one bit that is turned over inside TLS ends the session as one outside doe
   assertInstanceOf(end.error, ProtocolError);
   assert(end.byUs);
   assertInstanceOf(ended.error, ProtocolError);
+  await failing;
+});
+
+test("one bit that is turned over inside TLS on its way to who dialled ends the session, too", async () => {
+  await using rig = new Rig(async (near, pass) => {
+    const write = near.write.bind(near);
+    let passed = 0;
+    near.write = async (...parts) => {
+      for (const part of parts) {
+        if (passed < 20_000 && passed + part.length > 20_000) part[20_000 - passed]! ^= 0x10;
+        passed += part.length;
+      }
+      await write(...parts);
+    };
+    await pass(near);
+  });
+  const [near, far] = await rig.session();
+  near.onBulk!("sent");
+  await until(() => far.carrier === "secure tls");
+  const failing = carries(far, near).catch((error) => error);
+  const [end, ended] = await Promise.all([near.ended, far.ended]);
+  assertInstanceOf(end.error, ProtocolError);
+  // Node's TLS does not say what it could not read: it is told by the other side.
+  assertInstanceOf(ended.error, Error);
   await failing;
 });
