@@ -148,7 +148,7 @@ async function carries(from: Session, to: Session, each?: () => void): Promise<v
   }
   async function receive(): Promise<void> {
     const other = await to.accept();
-    assert(other, "the session is over");
+    if (!other) throw new Error("The session is over");
     const [received] = await Promise.all([readStream(other), other.finish()]);
     assert(equalBytes(received, WHOLE));
   }
