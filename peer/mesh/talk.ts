@@ -86,7 +86,9 @@ export class Talk {
    */
   async run(): Promise<void> {
     const sending = this.#send();
-    const cancel = this.#clock.after(HANDSHAKE_TIMEOUT_MS, () => this.#checkHeard());
+    const cancel = this.#watch(HANDSHAKE_TIMEOUT_MS, () => {
+      if (!this.#heard && !this.#over) this.#user.stuck(this, "does not say who they are");
+    });
     try {
       for await (const message of this.#chat.messages()) {
         // Lines are many, and taken at once.
@@ -212,15 +214,9 @@ export class Talk {
   async #write(messages: readonly ChatMessage[]): Promise<void> {
     this.#linesSent &&= !this.peer.session.delivered;
     this.#linesSent ||= messages.some(({ type }) => type === "line");
-    let cancel = () => {};
-    const watch = () => {
-      cancel = this.#clock.after(STUCK_AFTER_MS, () => {
-        // Without a connection it cannot take anything: the session knows how long to wait.
-        if (this.peer.session.state === "away") watch();
-        else this.#user.stuck(this, "does not take what is said");
-      });
-    };
-    watch();
+    const cancel = this.#watch(STUCK_AFTER_MS, () => {
+      this.#user.stuck(this, "does not take what is said");
+    });
     try {
       await this.#chat.send(messages);
     } finally {
@@ -228,9 +224,18 @@ export class Talk {
     }
   }
 
-  #checkHeard(): void {
-    if (this.#heard || this.#over || this.peer.session.state === "away") return;
-    this.#user.stuck(this, "does not say who they are");
+  /** Waits for the other side. Returns what ends it. */
+  #watch(ms: number, late: () => void): () => void {
+    let cancel = () => {};
+    const watch = () => {
+      cancel = this.#clock.after(ms, () => {
+        // Without a connection it can do nothing: the session knows how long to wait.
+        if (this.peer.session.state === "away") watch();
+        else late();
+      });
+    };
+    watch();
+    return () => cancel();
   }
 
   #tellDrained(): void {
