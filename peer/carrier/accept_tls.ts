@@ -12,6 +12,7 @@ import {
   type TlsOpening,
 } from "../../protocol/tls_opening.ts";
 import { sealsFast } from "./aes.ts";
+import { believesOthers } from "./authorities.ts";
 import { TcpConnection } from "./tcp.ts";
 
 /**
@@ -29,7 +30,9 @@ export async function acceptTls(
 ): Promise<void> {
   const line = await taken(connection, received, () => received.peekLine(MAX_PREFACE_BYTES));
   if (!equalBytes(line, TLS_PREFACE.subarray(0, -1))) return;
-  if (!(connection instanceof TcpConnection) || !sealsFast()) return await refuse(connection);
+  if (!(connection instanceof TcpConnection) || !sealsFast() || believesOthers()) {
+    return await refuse(connection);
+  }
   received.takeLine(MAX_PREFACE_BYTES);
   const opening = decodeTlsOpening(
     await taken(connection, received, () => received.takeFrame(MAX_TLS_OPENING_BYTES)),

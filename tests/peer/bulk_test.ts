@@ -1,3 +1,4 @@
+import "../fakes/own_authorities.ts";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { acceptTls } from "../../peer/carrier/accept_tls.ts";
 import { sealsFast } from "../../peer/carrier/aes.ts";

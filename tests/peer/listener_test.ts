@@ -1,3 +1,4 @@
+import "../fakes/own_authorities.ts";
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { dialTcp, type TcpConnection } from "../../peer/carrier/tcp.ts";
 import { dialTls } from "../../peer/carrier/tls.ts";
