@@ -25,7 +25,9 @@ export async function join(
   for (let told = false; !signal.aborted; told = true) {
     try {
       const session = await dialSession(route, { ...host, signal });
-      const { end } = await room.enter(session, true);
+      const { peer, end } = await room.enter(session, true);
+      // Of somebody who was lost before they said who they are the mesh knows nothing.
+      if (!peer.here && end.error?.code === "unreachable") throw end.error;
       if (end.error) output.warn(end.error.message);
       return;
     } catch (error) {

@@ -116,7 +116,10 @@ Deno.test("parseFlags() refuses what is none of the choices", () => {
 
 Deno.test("parseFlags() counts operands and wants what is required", () => {
   refuses(() => parse("a", "b", "c"), 'Word not understood: "c"', "See: p2p send --help");
-  refuses(() => parseCommandLine(["connect"]), "ADDRESS missing", "Write: p2p connect ADDRESS");
+  refuses(() => parseCommandLine(["forget"]), "NAME missing", "Write: p2p forget NAME");
+  // Without an address, connect goes back to the last chat.
+  const { operands } = parseFlags(["--yes"], COMMANDS.connect, "connect");
+  assertEquals(operands, []);
 });
 
 Deno.test("parseCommandLine() tells what is asked for", () => {

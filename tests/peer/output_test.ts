@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { Output, type OutputOptions } from "../../peer/output.ts";
+import { type MessageOptions, Output, type OutputOptions } from "../../peer/output.ts";
 import { Sink } from "../../peer/terminal/sink.ts";
 import { describe } from "../../peer/words.ts";
 import { FileError } from "../../protocol/errors.ts";
@@ -113,4 +113,44 @@ Deno.test("Output colours names on terminals only, the same name the same, and n
     printAll(plain.output);
     assert(!(plain.stdout.text + plain.stderr.text).includes("\x1b"));
   }
+});
+
+const NOON = new Date(2026, 4, 17, 12, 5).getTime();
+
+const ASIDES: [options: MessageOptions, aside: string][] = [
+  [{}, ""],
+  [{ private: false, late: false, time: NOON }, ""],
+  [{ private: true }, " (privately)"],
+  [{ late: true, time: NOON }, " (12:05)"],
+  // When it was said is not known.
+  [{ late: true }, ""],
+  [{ through: "carol" }, " (through carol)"],
+  [{ through: "a\x1bb" }, String.raw` (through a\x1bb)`],
+  [
+    { private: true, through: "carol", late: true, time: NOON },
+    " (privately, through carol, 12:05)",
+  ],
+];
+
+for (const [options, aside] of ASIDES) {
+  Deno.test(`Output.message() says${aside === "" ? " nothing more" : aside} of ${JSON.stringify(options)}`, () => {
+    const { output, stdout } = create();
+    output.message("bob", "hi", options);
+    assertEquals(stdout.text, `bob${aside}: hi\n`);
+  });
+}
+
+Deno.test("Output.message() has all that is known of a line in its event, and no more", () => {
+  const { output, stdout } = create({ json: true });
+  const whose = { id: "k/i/0/1", key: "abcd-efgh", through: "carol" };
+  output.message("bob", "hi", { ...whose, time: NOON, private: true, late: true });
+  output.message("bob", "hi", { id: "k/i/0/2", time: 0, private: false, late: false });
+  output.message("bob", "hi", { time: 2 ** 48 - 1 });
+  const line = { event: "message", from: "bob", text: "hi" };
+  assertEquals(stdout.text.trimEnd().split("\n").map((each) => JSON.parse(each)), [
+    { ...line, ...whose, time: new Date(NOON).toISOString(), private: true, late: true },
+    { ...line, id: "k/i/0/2", time: "1970-01-01T00:00:00.000Z" },
+    // The latest time that there can be.
+    { ...line, time: "+010889-08-02T05:31:50.655Z" },
+  ]);
 });
