@@ -366,6 +366,8 @@ export class Mesh implements TalkUser {
     if (!verdict.keep) return this.#endSuperfluous(talk);
     talk.member = who;
     const replaced = this.#talks.get(verdict.replaces ?? "");
+    const same = replaced?.member && memberId(replaced.member) === memberId(who);
+    const wasHere = replaced?.peer.session.state === "connected";
     if (replaced) this.#endSuperfluous(replaced);
     this.#authors.met(who);
     const since = Math.min(verdict.since, talk.since);
@@ -376,8 +378,8 @@ export class Mesh implements TalkUser {
     this.#rosterChanged();
     // Who is shown to be here is found again after a crash.
     this.#write();
-    const same = replaced?.member && memberId(replaced.member) === memberId(who);
-    this.#user.arrived(talk.peer, same ? "silently" : verdict.returning ? "back" : "new");
+    const how = same && wasHere ? "silently" : "back";
+    this.#user.arrived(talk.peer, same || verdict.returning ? how : "new");
     this.#arrival.resolve();
   }
 
