@@ -23,8 +23,6 @@ done`;
 
 const REMOVE = `for ns in $0-hub $(seq -f $0-%g 1 $1); do ip netns del $ns || true; done`;
 
-let labs = 0;
-
 /** Why there can be no lab here; undefined if there can. */
 export function noMeshLab(): string | undefined {
   if (Deno.build.os !== "linux") return "it needs Linux";
@@ -60,7 +58,8 @@ export class MeshLab implements AsyncDisposable {
   }
 
   static async up(size: number): Promise<MeshLab> {
-    const lab = new MeshLab(`p2pm${(Deno.pid % 46_656).toString(36)}x${labs++}`, size);
+    // Tests that run side by side are one process.
+    const lab = new MeshLab(`p2p-${crypto.getRandomValues(new Uint8Array(4)).toHex()}`, size);
     try {
       await lab.#shell(BUILD);
     } catch (error) {

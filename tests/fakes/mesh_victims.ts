@@ -4,7 +4,7 @@ import { Mesh } from "./mesh.ts";
 import type { MeshMember } from "./mesh_member.ts";
 
 /** Milliseconds within which a line reaches others though somebody means harm. */
-export const PROMPTLY_MS = 1_000;
+const PROMPTLY_MS = 1_000;
 const MAX_MEMORY_MB = 250;
 /** Rounds of lines between the good while the bad does what it does. */
 const ROUNDS = 20;
