@@ -52,10 +52,10 @@ export class TcpConnection implements Connection {
    */
   async startTls(certificate: Uint8Array): Promise<void> {
     await this.#attempt(async () => {
-      // Whatever comes of it, the connection is no longer this one's to close.
-      this.#release = () => {};
+      const tcp = this.#conn as Deno.TcpConn;
+      this.#release = () => closeIfOurs(tcp);
       const caCerts = [toPem(certificate)];
-      const conn = await Deno.startTls(this.#conn as Deno.TcpConn, { hostname: TLS_NAME, caCerts });
+      const conn = await Deno.startTls(tcp, { hostname: TLS_NAME, caCerts });
       this.#conn = conn;
       this.#release = () => conn.close();
       if (this.#closed) this.#release();
@@ -108,6 +108,15 @@ export class TcpConnection implements Connection {
 
   #throwIfClosed(): void {
     if (this.#closed) throw closedError();
+  }
+}
+
+/** Closes a connection, unless TLS has taken it, which closes it by itself when it fails. */
+function closeIfOurs(conn: Deno.TcpConn): void {
+  try {
+    conn.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }
 

@@ -56,7 +56,6 @@ export class P2p implements Tool {
     const env = {
       // Where a company's authorities are believed there is no TLS.
       NODE_EXTRA_CA_CERTS: "",
-      DENO_CERT: "",
       XDG_CONFIG_HOME: this.#harness.path(`${side}-configuration`),
       XDG_DATA_HOME: this.#harness.path(`${side}-data`),
     };

@@ -170,7 +170,10 @@ Deno.test("TLS is used where processors are known to have instructions for AES",
 Deno.test("TLS is not begun where the environment has other authorities believed", () => {
   const having = (variables: Record<string, string>) => believesOthers((name) => variables[name]);
   assertEquals([having({}), having({ DENO_TLS_CA_STORE: "mozilla" })], [false, false]);
-  assert(having({ DENO_CERT: "company.pem" }) && having({ NODE_EXTRA_CA_CERTS: "company.pem" }));
+  assert(having({ DENO_CERT: "" }) && having({ DENO_CERT: "company.pem" }));
+  assert(
+    having({ DENO_NODE_USE_OPENSSL_CA: "1" }) && having({ NODE_EXTRA_CA_CERTS: "company.pem" }),
+  );
   assert(
     having({ DENO_TLS_CA_STORE: "system" }) && having({ DENO_TLS_CA_STORE: "mozilla,system" }),
   );
