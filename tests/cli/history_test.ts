@@ -251,12 +251,17 @@ Deno.test("a program that is killed while it writes leaves a history that is who
     await using bob = Program.start(["connect", alice.address, "--name", `bob ${round}`]);
     const lines = Array.from({ length: 20_000 }, (_, index) => `${index}\n`).join("");
     bob.write(lines).catch(() => {});
+    await alice.prints(`bob ${round}: 100`);
+    // What it reads is kept: from then on it writes in the midst of all else.
+    await alice.write("/history 1\n");
+    await alice.says(new RegExp(` {2}bob ${round}: \\d+$`, "m"));
     await alice.prints(`bob ${round}: ${round * 5_000}`);
     alice.kill("SIGKILL");
     await alice.finished();
     const kept = (await history(data, "--json", "--with", `bob ${round}`)).map((line) =>
       JSON.parse(line).text
     );
+    assert(kept.length > 100);
     assertEquals(kept, Array.from({ length: kept.length }, (_, index) => String(index)));
   }
   assert((await history(data)).length > 0);
