@@ -11,6 +11,7 @@ import {
   HANDSHAKE_TIMEOUT_MS,
   MAX_HANDSHAKES,
   MAX_SESSIONS,
+  MAX_STALLED_TLS,
   MAX_TLS_CONNECTIONS,
 } from "../protocol/limits.ts";
 import type { KeyPair } from "../protocol/noise.ts";
@@ -76,6 +77,8 @@ export class Listener implements AsyncDisposable {
   readonly #live = new Map<string, Session>();
   /** Those that TLS was begun with, for each session. */
   readonly #certificates = new WeakMap<Session, Set<string>>();
+  /** Connections that were given up inside TLS: there may be no way to close them. */
+  #stalledTls = 0;
   /** Why sessions were ended because of what came: the GOODBYE that says so may not have arrived. */
   readonly #offences = new Map<string, string>();
   readonly #closed = Promise.withResolvers<void>();
@@ -146,6 +149,7 @@ export class Listener implements AsyncDisposable {
       await this.#establish(connection, received, deadline.signal);
     } catch (error) {
       connection.close();
+      if (deadline.signal.aborted && connection.binding) this.#stalledTls++;
       const reason = deadline.signal.reason ?? error;
       if (reason instanceof P2pError) this.#options.onRefused?.(connection.remote, reason);
       else throw reason;
@@ -198,6 +202,7 @@ export class Listener implements AsyncDisposable {
 
   /** A session may go on inside TLS now and then, and each time with another certificate. */
   #admitsTls(opening: TlsOpening): boolean {
+    if (this.#stalledTls >= MAX_STALLED_TLS) return false;
     const session = [...this.#live.values()].find(({ id }) => belongsTo(opening, id));
     const seen = session && this.#certificates.get(session);
     const certificate = opening.certificate.toHex();

@@ -250,6 +250,11 @@ export const MESH_SWEEP_MS = 5_000;
 export const REJOIN_MS = 15_000;
 /** Connections that a listener has in their handshake at once. */
 export const MAX_HANDSHAKES = 64;
+/**
+ * Connections that have stalled on their way into TLS, after which a listener begins TLS no more: the
+ * runtime keeps each until the other side closes it.
+ */
+export const MAX_STALLED_TLS = 16;
 /** Sessions that a listener serves at once. */
 export const MAX_SESSIONS = 256;
 /** Members that are dialled at once. */

@@ -9,7 +9,12 @@ import { Listener, type ListenerOptions } from "../../peer/listener.ts";
 import { type SecureConnection, secureInitiator } from "../../protocol/secure.ts";
 import { concatBytes, encodeText } from "../../protocol/bytes.ts";
 import { FileError, IdentityError, P2pError, RefusedError } from "../../protocol/errors.ts";
-import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES } from "../../protocol/limits.ts";
+import {
+  HANDSHAKE_TIMEOUT_MS,
+  MAX_HANDSHAKES,
+  MAX_STALLED_TLS,
+  MAX_TLS_CONNECTIONS,
+} from "../../protocol/limits.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
 import { TLS_PREFACE } from "../../protocol/preface.ts";
 import { encodeTlsOpening } from "../../protocol/tls_opening.ts";
@@ -544,6 +549,39 @@ testTls(
     assertEquals(clock.pending, 0);
   },
 );
+
+testTls("Listener begins TLS no more when many have stalled there, and serves on", async () => {
+  const clock = new FakeClock();
+  const refused: P2pError[] = [];
+  await using listener = new TestListener({ clock }, refused);
+  const stuck: TcpConnection[] = [];
+  const callers: Caller[] = [];
+  /** What answers somebody who asks for TLS in a session with this id. */
+  async function askForTls(id: Uint8Array<ArrayBuffer>): Promise<number> {
+    const connection = await listener.dial();
+    stuck.push(connection);
+    await connection.write(opening(undefined, id));
+    return (await connection.read())![0]!;
+  }
+  async function sessionId(): Promise<Uint8Array<ArrayBuffer>> {
+    const id = new Uint8Array(16).fill(callers.length + 1);
+    const caller = await Caller.dial(listener);
+    callers.push(caller);
+    await caller.hello({ sessionId: id });
+    await caller.nextOf(FrameType.hello);
+    return id;
+  }
+  for (let id; stuck.length < MAX_STALLED_TLS;) {
+    if (stuck.length % MAX_TLS_CONNECTIONS === 0) id = await sessionId();
+    assertEquals(await askForTls(id!), 0x16);
+  }
+  await clock.advance(HANDSHAKE_TIMEOUT_MS);
+  await waitFor(() => refused.length === MAX_STALLED_TLS);
+  assertEquals(await askForTls(await sessionId()), NO_TLS_LINE.charCodeAt(0));
+  for (const each of stuck) each.close();
+  const ended = Promise.all(callers.map((caller) => caller.leave()));
+  await clock.until(ended, 5_000);
+});
 
 Deno.test("Listener does not go on inside TLS over what is no TCP connection", async () => {
   await using listener = new TestListener();
