@@ -76,6 +76,7 @@ export class Room {
   /** Keys that are let in no more, in hexadecimal, and what they are told. */
   readonly #sentAway = new Map<string, string>();
   readonly #waitForNobody = new Set<() => void>();
+  #closed = false;
   /** Told when we have taken another name. */
   onRenamed: ((name: string) => void) | undefined;
 
@@ -200,8 +201,14 @@ export class Room {
     }
   }
 
+  /** Whether we have ended every session. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Ends every session. */
   async close(code: number = GoodbyeCode.done): Promise<void> {
+    this.#closed = true;
     this.mesh.close();
     await Promise.all([...this.#peers].map((peer) => peer.session.end(code)));
   }

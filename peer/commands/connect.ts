@@ -156,7 +156,8 @@ async function rejoin(
   const typed = say(host, room, screen);
   await Promise.race([room.deserted(), typed]);
   host.signal.throwIfAborted();
-  if (room.peers.length === 0) await typed;
+  // What could not be read of the input ends it, too, and is the reason to tell.
+  if (room.closed) await typed;
 }
 
 /** Those who are still here need not leave because of one who has. */

@@ -136,6 +136,45 @@ Deno.test("connect ends with 0 when the listener says /quit", async () => {
   assertEquals([(await alice.finished()).code, (await bob.finished()).code], [0, 0]);
 });
 
+Deno.test("connect without an address goes back to the last chat, and ends with it", async () => {
+  using folder = new TemporaryFolder();
+  const home = (name: string) => ({
+    config: folder.join(name, "config"),
+    data: folder.join(name, "data"),
+  });
+  await using alice = await Program.listen(["--name", "alice"], home("alice"));
+  const words = ["connect", alice.address, "--name", "bob"];
+  assertEquals((await Program.run(words, home("bob"))).code, 0);
+  await using bob = Program.start(["connect", "--name", "bob", "--json"], home("bob"));
+  assertEquals((await bob.until("connected")).peer, "alice");
+  await bob.write("here again\n");
+  await alice.prints("bob: here again");
+  await alice.write("/quit\n");
+  await bob.says("alice has left");
+  // Its input is still open.
+  assertEquals((await bob.finished()).code, 0);
+
+  const { code, stderr } = await Program.run(again, home("bob"));
+  assertEquals(code, 4, stderr);
+  assertStringIncludes(
+    stderr,
+    "Could not reach anybody of the last chats\n     p2p listen --rejoin",
+  );
+});
+
+Deno.test("connect without an address says what could not be read of its input", async () => {
+  using folder = new TemporaryFolder();
+  const [config, data] = [folder.join("config"), folder.join("data")];
+  await using alice = await Program.listen();
+  const words = ["connect", alice.address, "--name", "bob"];
+  assertEquals((await Program.run(words, { config, data })).code, 0);
+  const input = new Uint8Array([0x6f, 0x6b, 0x0a, 0xff, 0xfe, 0x0a]);
+  const { code, stderr } = await Program.run(["connect", "--name", "bob"], { config, data, input });
+  assertEquals(code, 1, stderr);
+  assertStringIncludes(stderr, "Line not sent: standard input is not UTF-8 text");
+  await alice.prints("bob: ok");
+});
+
 Deno.test("/quit ends connect at once, and what was said before it arrives", async () => {
   await using alice = await Program.listen();
   await using bob = Program.start(["connect", alice.address, "--name", "bob"]);

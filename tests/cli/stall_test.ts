@@ -4,7 +4,7 @@ import { Program } from "../fakes/program.ts";
 import { RawServer } from "../fakes/raw_server.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
 
-Deno.test("who says nothing for 10 s is given up, by every command", async () => {
+Deno.test("who says nothing for 10 s is given up, by every command; and a chat of which nobody is there", async () => {
   using folder = new TemporaryFolder();
   await using silent = new RawServer(() => {});
   await using halfway = RawServer.saying("p2p/1 session\n");
@@ -13,6 +13,7 @@ Deno.test("who says nothing for 10 s is given up, by every command", async () =>
     givesUp(["connect", silent.address]),
     givesUp(["connect", halfway.address]),
     givesUp(["send", "--address", silent.address, file]),
+    nobodyIsThereAnyMore(folder),
     plainConnectLearnsThatTheOtherSideIsEncrypted(),
     listenGivesUp("p2p/1 session\n", ""),
     listenGivesUp("p2p/1 ses", ""),
@@ -30,6 +31,22 @@ async function givesUp(words: string[]): Promise<void> {
     /^p2p: error: Handshake with 127\.0\.0\.1:\d+ not complete: .* 10 s\n {5}.+\n$/,
   );
   assertEquals(seconds > 9 && seconds < 15, true, `${words} took ${seconds} s`);
+}
+
+/** Whoever goes back to a chat looks for a while: others may be on their way, too. */
+async function nobodyIsThereAnyMore(folder: TemporaryFolder): Promise<void> {
+  const [config, data] = [folder.join("config"), folder.join("data")];
+  await using alice = await Program.listen();
+  const met = await Program.run(["connect", alice.address], { config, data });
+  assertEquals(met.code, 0, met.stderr);
+  alice.kill("SIGKILL");
+  await alice.finished();
+  const { code, stderr } = await Program.run(["connect"], { config, data });
+  assertEquals(code, 4, stderr);
+  assertStringIncludes(
+    stderr,
+    "p2p: error: Could not reach anybody of the last chats\n     p2p listen --rejoin waits",
+  );
 }
 
 async function listenGivesUp(said: string, answer: string): Promise<void> {
