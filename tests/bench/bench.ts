@@ -8,6 +8,7 @@ import { InterruptedError } from "../../protocol/errors.ts";
 import { bulk } from "./bulk.ts";
 import { Harness, note, type Options, requirePrograms } from "./harness.ts";
 import { machine } from "./machine.ts";
+import { mesh } from "./mesh.ts";
 import { messages } from "./messages.ts";
 import { punched } from "./punched.ts";
 import { relay } from "./relay.ts";
@@ -21,6 +22,7 @@ const SECTIONS: Record<string, (harness: Harness, options: Options) => Promise<S
   "small-files": smallFiles,
   single,
   messages,
+  mesh,
   startup,
   relay,
   punched,
