@@ -266,7 +266,8 @@ export class Room {
     if (peer.renames === MAX_RENAMES + 1) {
       output.warn(`${peer.name} changes its name again and again: further names are not taken`);
     }
-    if (peer.renames > MAX_RENAMES) return;
+    // Before it would be remembered under that name.
+    if (peer.renames > MAX_RENAMES || this.mesh.isTaken(peer, name)) return;
     try {
       await this.admit(name, peer.session.remoteKey);
     } catch (error) {

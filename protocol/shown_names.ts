@@ -99,6 +99,12 @@ export function isSameButForNumber(one: string, other: string): boolean {
   return isSame(numbered(one).base, numbered(other).base);
 }
 
+/** Whether it is what somebody of that name may be told to take instead, where the name is taken. */
+export function isSuggestionFor(name: string, suggestion: string): boolean {
+  const { number } = numbered(suggestion);
+  return number > 1 && isSame(withSuffix(numbered(name).base, `-${number}`), suggestion);
+}
+
 /** What stands before `-2`, and the 2; 1 where there is no number. */
 function numbered(name: string): { base: string; number: number } {
   const [, base = name, number = "1"] = /^(.+)-([1-9]\d{0,3})$/su.exec(name) ?? [];

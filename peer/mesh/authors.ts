@@ -2,7 +2,7 @@
  * With which key each author signs its lines: as it told us itself, or, of those whom we never met,
  * as others told first.
  */
-import { MAX_HEARSAY } from "../../protocol/limits.ts";
+import { MAX_HEARSAY, MAX_MEMBERS } from "../../protocol/limits.ts";
 import type { KeyedMember } from "../../protocol/member.ts";
 
 /** A member, as far as its lines are concerned. */
@@ -11,7 +11,8 @@ export type Author = Pick<KeyedMember, "key" | "signingKey">;
 export class Authors {
   readonly #know: (key: Uint8Array, signingKey: Uint8Array) => void;
   readonly #met = new Set<string>();
-  readonly #heardOf = new Set<string>();
+  /** Who told of each author, in hexadecimal, as the authors are. */
+  readonly #heardOf = new Map<string, string>();
 
   /** @param know takes the signing key of an author from now on */
   constructor(know: (key: Uint8Array, signingKey: Uint8Array) => void) {
@@ -21,14 +22,21 @@ export class Authors {
   /** An author has told us itself. */
   met({ key, signingKey }: Author): void {
     this.#met.add(key.toHex());
+    this.#heardOf.delete(key.toHex());
     this.#know(key, signingKey);
   }
 
-  /** Somebody tells of an author: believed of those of whom nothing was told before. */
-  heardOf({ key, signingKey }: Author): void {
-    const id = key.toHex();
+  /**
+   * Somebody tells of an author: believed of those of whom nothing was told before, and of no more
+   * than 64 whom we have not met, so that nobody leaves others without room.
+   */
+  heardOf({ key, signingKey }: Author, teller: Uint8Array): void {
+    const [id, by] = [key.toHex(), teller.toHex()];
     if (this.#met.has(id) || this.#heardOf.has(id) || this.#heardOf.size >= MAX_HEARSAY) return;
-    this.#heardOf.add(id);
+    if (this.#heardOf.values().filter((each) => each === by).toArray().length >= MAX_MEMBERS) {
+      return;
+    }
+    this.#heardOf.set(id, by);
     this.#know(key, signingKey);
   }
 

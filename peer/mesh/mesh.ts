@@ -20,7 +20,7 @@ import { ownAddresses } from "../../protocol/member_addresses.ts";
 import { Replica } from "../../protocol/replica.ts";
 import { type Departure, Roster } from "../../protocol/roster.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
-import type { Shown } from "../../protocol/shown_names.ts";
+import { isSuggestionFor, type Shown } from "../../protocol/shown_names.ts";
 import type { Chat } from "../../transfer/chat.ts";
 import { sleep } from "../../protocol/clock.ts";
 import { systemClock } from "../clock.ts";
@@ -31,6 +31,7 @@ import type { Session, SessionEnd, SessionState } from "../session.ts";
 import { Authors } from "./authors.ts";
 import { Dialling } from "./dialling.ts";
 import { Hearing } from "./hearing.ts";
+import { LineNames } from "./line_names.ts";
 import { type Reachable, UNREACHABLE } from "./reachable.ts";
 import { Saying } from "./saying.ts";
 import { type Due, isToldByReader, Talk, type TalkUser } from "./talk.ts";
@@ -63,6 +64,7 @@ export class Mesh implements TalkUser {
   readonly #roster: Roster;
   readonly #dialling: Dialling;
   readonly #hearing: Hearing;
+  readonly #lineNames: LineNames;
   readonly #saying: Saying;
   readonly #talks = new Map<string, Talk>();
   #reachable = UNREACHABLE;
@@ -104,6 +106,7 @@ export class Mesh implements TalkUser {
       time: Date.now,
       banned: isMuted,
     });
+    this.#lineNames = new LineNames(host.trust);
     this.#hearing = new Hearing(host, {
       write: () => this.#write(),
       written: () => this.#wakeAll(),
@@ -247,6 +250,11 @@ export class Mesh implements TalkUser {
     for (const talk of this.#talks.values()) talk.tellOnce({ type: "nick", name });
   }
 
+  /** Whether a name is somebody's here, and not this member's. */
+  isTaken({ talk }: Peer, name: string): boolean {
+    return this.#roster.names.isTaken(name, talk?.id);
+  }
+
   /** Somebody goes by another name, which is its own to take. */
   takesName(peer: Peer, wanted: string): void {
     const { talk } = peer;
@@ -350,7 +358,7 @@ export class Mesh implements TalkUser {
 
   #takeMembers(talk: Talk, members: readonly KeyedMember[]): void {
     this.#roster.told(talk.id, members);
-    for (const member of members) this.#authors.heardOf(member);
+    for (const member of members) this.#authors.heardOf(member, talk.peer.session.remoteKey);
     this.#dialling.schedule();
   }
 
@@ -411,6 +419,7 @@ export class Mesh implements TalkUser {
   #takeCalled({ peer }: Talk, name: string): void {
     const { output, name: before } = this.#host;
     if (!peer.dialled || this.#calledOtherwise || name === before) return;
+    if (!isSuggestionFor(before, name)) return;
     this.#calledOtherwise = true;
     output.say(`Somebody else is called ${before} there: you are called ${name} now`);
     output.event("called", { name });
@@ -464,7 +473,9 @@ export class Mesh implements TalkUser {
 
   // Lines
 
-  #takeLine(talk: Talk, line: Line, previous: number): void {
+  #takeLine(talk: Talk, line: Line, previous: number): Promise<void> | void {
+    const looked = this.#lineNames.look(line);
+    if (looked) return looked.then(() => this.#takeLine(talk, line, previous));
     const fresh = this.#replica.take(talk.id, line, previous);
     if (fresh) this.#hearing.hear(fresh, this.#authors.hasMet(line.author) ? undefined : talk.peer);
     else talk.wake();
@@ -477,7 +488,9 @@ export class Mesh implements TalkUser {
     }
     const { names } = this.#roster;
     const isOurs = equalBytes(author, this.#host.identity.publicKey);
-    return !isOurs && names.isTaken(name) ? names.suggest(name) : name;
+    if (isOurs) return name;
+    const isAnothers = names.isTaken(name) || this.#lineNames.isAnothers({ author, name });
+    return isAnothers ? names.suggest(name) : name;
   }
 
   #tellAll(due: Due): void {
@@ -507,6 +520,7 @@ export class Mesh implements TalkUser {
 
   #sweep(): void {
     this.#replica.expire();
+    this.#lineNames.forget();
     this.#write();
     this.#wakeAll();
     this.#cancelSweep = this.#clock.after(MESH_SWEEP_MS, () => this.#sweep());

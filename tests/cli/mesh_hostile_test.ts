@@ -1,11 +1,16 @@
 /** A member that means harm, among members that keep to the rules. */
 import { assert, assertEquals, assertLess } from "@std/assert";
-import type { MeshMember } from "../fakes/mesh_member.ts";
+import { MeshMember } from "../fakes/mesh_member.ts";
 import { MeshVictims } from "../fakes/mesh_victims.ts";
-import { RawMember } from "../fakes/raw_member.ts";
+import { beginning, RawMember } from "../fakes/raw_member.ts";
 import { RawServer } from "../fakes/raw_server.ts";
 import { parseAddress } from "../../protocol/address.ts";
-import type { ChatMessage } from "../../protocol/chat.ts";
+import { Listener } from "../../peer/listener.ts";
+import { concatBytes } from "../../protocol/bytes.ts";
+import { type ChatMessage, encodeChat } from "../../protocol/chat.ts";
+import { MAX_MEMBERS } from "../../protocol/limits.ts";
+import type { Line } from "../../protocol/line.ts";
+import type { KeyedMember } from "../../protocol/member.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
 
 /** How often a third may be dialled in a second or two because of lies, however many they are. */
@@ -154,6 +159,94 @@ Deno.test("who asks for lines that never were, or for all again and again, holds
   }
   await victims.assertUnharmed();
 });
+
+Deno.test("a line of somebody who is not here is not shown as that of whom its name belongs to", async () => {
+  await using victims = await MeshVictims.start();
+  const { alice, bob } = victims;
+  const trent = await RawMember.join(alice.address, { name: "trent" });
+  await alice.linkedTo(["trent"]);
+  await trent[Symbol.asyncDispose]();
+  await bob.leave();
+  await using mallory = await RawMember.join(alice.address);
+  await alice.linkedTo(["mallory"]);
+  const stranger = mallory.record({ key: generateKeyPair().publicKey, name: "stranger" });
+  await mallory.send({ type: "members", members: [stranger] });
+  const spoken: [text: string, line: Line][] = [
+    ["met, and gone", trent.line(1, "met, and gone", { name: "bob" })],
+    ["never met", mallory.line(1, "never met", { author: stranger.key, name: "bob" })],
+    ["nobody's name", trent.line(2, "nobody's name", { name: "tom" })],
+  ];
+  for (const [, line] of spoken) {
+    await mallory.send({ type: "line", line, previous: line.number - 1 });
+  }
+  const authors = await Promise.all(spoken.map(([text]) => authorOf(text, alice)));
+  assertEquals(authors, ["bob-2", "bob-2", "tom"]);
+});
+
+Deno.test("a name that somebody is shown under is not taken over by a member that renames itself", async () => {
+  await using victims = await MeshVictims.start();
+  const { alice } = victims;
+  await using second = await RawMember.join(alice.address, { name: "bob" });
+  await alice.linkedTo(["bob", "bob-2"]);
+  await using mallory = await RawMember.join(alice.address);
+  await alice.linkedTo(["bob", "bob-2", "mallory"]);
+  for (const name of ["bob", "bob-2", "BOB", "alice"]) await mallory.send({ type: "nick", name });
+  await mallory.say(1, "who am I?");
+  await second.say(1, "and I?");
+  assertEquals(await authorOf("who am I?", alice), "mallory");
+  assertEquals(await authorOf("and I?", alice), "bob-2");
+});
+
+Deno.test("whom we came to may tell us to take NAME-2, and no other name", async () => {
+  const identity = generateKeyPair();
+  await using listener = new Listener({
+    host: "127.0.0.1",
+    port: 0,
+    identity,
+    name: () => "mallory",
+    admit: () => Promise.resolve(),
+  });
+  await using alice = new MeshMember("alice");
+  alice.start("connect", `127.0.0.1:${listener.port}`);
+  const session = (await listener.sessions.next())!;
+  const stream = (await session.accept())!;
+  const names = ["bob", "alice-2"].map((name) => encodeChat({ type: "called", name }));
+  await stream.write(concatBytes(beginning("mallory", identity), ...names));
+  const { name } = await alice.event("called");
+  assertEquals(name, "alice-2");
+  await session.end();
+});
+
+Deno.test("nobody tells of so many that others whom we have not met are not believed", async () => {
+  await using victims = await MeshVictims.start();
+  const { alice } = victims;
+  await using mallory = await RawMember.join(alice.address);
+  await using carol = await RawMember.join(alice.address, { name: "carol" });
+  await alice.linkedTo(["mallory", "carol"]);
+  for (let time = 0; time < 10; time++) {
+    const invented = Array.from({ length: MAX_MEMBERS }, () => somebody(mallory));
+    await mallory.send({ type: "members", members: invented });
+  }
+  await mallory.say(1, "that was all");
+  await alice.hears("that was all");
+  const dave = somebody(carol);
+  await carol.send({ type: "members", members: [dave] });
+  const line = carol.line(1, "out of reach", { author: dave.key, instance: dave.instance });
+  await carol.send({ type: "line", line, previous: 0 });
+  await alice.hears("out of reach");
+});
+
+/** As whose a member is shown a line. */
+async function authorOf(text: string, member: MeshMember): Promise<string | undefined> {
+  await member.hears(text);
+  return member.heard.find((each) => each.text === text)?.from;
+}
+
+/** Somebody whom nobody has met, and who signs as its teller does. */
+function somebody(teller: RawMember): KeyedMember {
+  const instance = crypto.getRandomValues(new Uint8Array(8));
+  return teller.record({ key: generateKeyPair().publicKey, instance, name: "somebody" });
+}
 
 /** Who bob is, as alice tells. */
 async function memberBob(mallory: RawMember) {

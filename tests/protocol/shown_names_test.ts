@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { encodeText } from "../../protocol/bytes.ts";
 import { checkName } from "../../protocol/name.ts";
-import { isSameButForNumber, ShownNames } from "../../protocol/shown_names.ts";
+import { isSameButForNumber, isSuggestionFor, ShownNames } from "../../protocol/shown_names.ts";
 
 function names(): ShownNames {
   return new ShownNames("alice");
@@ -87,4 +87,17 @@ Deno.test("isSameButForNumber() knows what somebody was told to be called", () =
   assert(isSameButForNumber("bob-3", "bob-2"));
   assert(!isSameButForNumber("bob", "bob-x"));
   assert(!isSameButForNumber("bob", "bob-02"));
+});
+
+Deno.test("isSuggestionFor() knows what ShownNames suggests, and nothing else", () => {
+  fc.assert(fc.property(fc.string({ unit: "grapheme", minLength: 1, maxLength: 80 }), (text) => {
+    const { name } = checkName(text);
+    fc.pre(name !== undefined);
+    const names = new ShownNames(name);
+    assert(isSuggestionFor(name, names.suggest(name)));
+  }));
+  for (const other of ["bob", "bob-1", "alice-2", "bobby-2", "bob-x", "bob-2 "]) {
+    assert(!isSuggestionFor("bob", other), other);
+  }
+  assert(isSuggestionFor("bob-2", "bob-3"));
 });
