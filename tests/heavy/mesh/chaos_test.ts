@@ -31,7 +31,7 @@ function chaosTest(name: string, chaos: Chaos): void {
   meshTest(name, chaos.names.length, async (lab) => {
     const seed = Number(Deno.env.get("P2P_SEED") ?? Date.now() % 1e9);
     console.log(`P2P_SEED=${seed}`);
-    await using storm = new Storm(lab, chaos, mulberry32(seed));
+    await using storm = new Storm(lab, chaos, seed);
     await storm.begin();
     await storm.rage();
     await storm.end();
@@ -54,7 +54,9 @@ chaosTest("six members are cut off, held up and killed for two minutes, and lose
 class Storm implements AsyncDisposable {
   readonly #lab: MeshLab;
   readonly #chaos: Chaos;
+  /** For what happens, and for when somebody talks: the one does not depend on the other. */
   readonly #random: () => number;
+  readonly #randomPause: () => number;
   readonly #members: MeshMember[];
   readonly #stack = new AsyncDisposableStack();
   /** How many lines each member has said, by member and run. */
@@ -65,10 +67,11 @@ class Storm implements AsyncDisposable {
   #paused: MeshMember | undefined;
   #began = 0;
 
-  constructor(lab: MeshLab, chaos: Chaos, random: () => number) {
+  constructor(lab: MeshLab, chaos: Chaos, seed: number) {
     this.#lab = lab;
     this.#chaos = chaos;
-    this.#random = random;
+    this.#random = mulberry32(seed);
+    this.#randomPause = mulberry32(seed + 1);
     this.#members = chaos.names.map((name, index) => {
       return this.#stack.use(new MeshMember(name, { before: lab.on(index + 1) }));
     });
@@ -203,7 +206,7 @@ class Storm implements AsyncDisposable {
 
   async #talk(member: MeshMember, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await pause(this.#random() * 2 * TALK_MS);
+      await pause(this.#randomPause() * 2 * TALK_MS);
       if (member.running) await this.#say(member);
     }
   }
