@@ -132,7 +132,7 @@ export class Mesh implements TalkUser {
     this.#sweep();
   }
 
-  /** Resolves when the first member is here. */
+  /** Resolves when the first member is here, and has told who else is. */
   get arrival(): Promise<void> {
     return this.#arrival.promise;
   }
@@ -334,6 +334,7 @@ export class Mesh implements TalkUser {
       case "line":
         return this.#takeLine(talk, message.line, message.previous);
       case "have":
+        this.#arrival.resolve();
         return this.#replica.heard(talk.id, message);
       case "members":
         return this.#takeMembers(talk, message.members);
@@ -357,6 +358,7 @@ export class Mesh implements TalkUser {
   }
 
   #takeMembers(talk: Talk, members: readonly KeyedMember[]): void {
+    talk.told(members, Date.now());
     this.#roster.told(talk.id, members);
     for (const member of members) this.#authors.heardOf(member, talk.peer.session.remoteKey);
     this.#dialling.schedule();
@@ -378,7 +380,10 @@ export class Mesh implements TalkUser {
     const wasHere = replaced?.peer.session.state === "connected";
     if (replaced) this.#endSuperfluous(replaced);
     this.#authors.met(who);
-    const since = Math.min(verdict.since, talk.since);
+    // What was said since we were told of it is meant for it, too: on its way through others it
+    // goes no further once it has a session with us.
+    const told = [...this.#talks.values()].map((each) => each.linkedSince(who.key));
+    const since = Math.min(verdict.since, talk.since, ...told);
     this.#replica.join(talk.id, { ...who, since, returning: verdict.returning });
     this.#show(talk, this.#roster.names.of(talk.id) ?? who.name, known);
     if (session.state === "away") this.changed(talk.peer, "away");
@@ -388,7 +393,6 @@ export class Mesh implements TalkUser {
     this.#write();
     const how = same && wasHere ? "silently" : "back";
     this.#user.arrived(talk.peer, same || verdict.returning ? how : "new");
-    this.#arrival.resolve();
   }
 
   /** There is another session with the same member, or it is ourselves. */

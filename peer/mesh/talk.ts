@@ -52,6 +52,9 @@ export class Talk {
   member: KeyedMember | undefined;
   /** Whether it is being ended because there is another one with the same member. */
   superfluous = false;
+  /** Whom it has a session with, by the key in hexadecimal: since when, as far as we were told. */
+  #linked = new Map<string, number>();
+  #toldOfOthers = false;
   readonly #chat: Chat;
   readonly #user: TalkUser;
   readonly #clock: Clock;
@@ -101,6 +104,23 @@ export class Talk {
       this.end();
       await sending;
     }
+  }
+
+  /**
+   * It has told whom else it has a session with. Those of whom it tells first of all were there when
+   * it came to us, or we to it.
+   * @param time milliseconds since 1970
+   */
+  told(members: readonly KeyedMember[], time: number): void {
+    const since = this.#toldOfOthers ? time : Math.min(this.since, time);
+    this.#toldOfOthers = true;
+    const keys = members.map(({ key }) => key.toHex());
+    this.#linked = new Map(keys.map((key) => [key, this.#linked.get(key) ?? since]));
+  }
+
+  /** Since when it has a session with a key, as far as we were told; or Infinity. */
+  linkedSince(key: Uint8Array): number {
+    return this.#linked.get(key.toHex()) ?? Infinity;
   }
 
   /** Something of ourselves has changed, and is to be told before any line. */

@@ -47,6 +47,21 @@ Deno.test("connect delivers 1,000 piped lines in order before it ends with 0", a
   assertEquals(listener.stdout.lines, lines.map((line) => `pipe: ${line}`));
 });
 
+Deno.test("what is piped into a chat of three comes to each of them whole, whoever it was piped to", async () => {
+  await using alice = await Program.listen(["--name", "alice"]);
+  await using bob = Program.start(["connect", alice.address, "--name", "bob"]);
+  await alice.says("Connected to bob");
+  await bob.says("Connected to alice");
+  const lines = Array.from({ length: 3_000 }, (_, index) => `line ${index}`);
+  const { code } = await Program.run(["connect", alice.address, "--name", "pipe"], {
+    input: lines.join("\n"),
+  });
+  assertEquals(code, 0);
+  await bob.stdout.until(() => bob.stdout.lines.at(-1)?.endsWith("line 2999") || undefined, "all");
+  // Some may have come through alice before bob was met.
+  assertEquals(bob.stdout.lines.map((line) => line.replace(/^pipe.*: /, "")), lines);
+});
+
 Deno.test("listen --once and connect show 100,000 lines to the last one before they end", async () => {
   const lines = Array.from({ length: 100_000 }, (_, index) => `line ${index}`);
   await using alice = await Program.listen(["--name", "alice", "--once"]);
