@@ -5,6 +5,7 @@ import type { ChatMessage } from "../../../protocol/chat.ts";
 import { type ByteStream, ResetCode } from "../../../protocol/connection.ts";
 import { ProtocolError, StreamResetError, UnreachableError } from "../../../protocol/errors.ts";
 import { HANDSHAKE_TIMEOUT_MS, STUCK_AFTER_MS } from "../../../protocol/limits.ts";
+import type { KeyedMember } from "../../../protocol/member.ts";
 import { Chat } from "../../../transfer/chat.ts";
 import { settled } from "../../fakes/clock.ts";
 import { endPair, type SessionPair, sessionPair } from "../../fakes/session_pair.ts";
@@ -349,5 +350,20 @@ Deno.test("Talk.linesSent is true from a line until it is known to have arrived"
   rig.talk.tell("members");
   await settled();
   assert(!rig.talk.linesSent && !rig.pair.initiator.delivered);
+  await rig.end();
+});
+
+Deno.test("Talk.linkedSince() tells since when the member has a session with somebody, as far as it told", async () => {
+  const rig = await Rig.begin();
+  const { talk } = rig;
+  const [bob, carol] = [1, 2].map((n) => ({ key: new Uint8Array(32).fill(n) }) as KeyedMember);
+  assertEquals(talk.linkedSince(bob!.key), Infinity);
+  // Who is named first of all was there before: since the session began, here at 0.
+  talk.told([bob!], 500);
+  talk.told([bob!, carol!], 700);
+  assertEquals([bob, carol].map((each) => talk.linkedSince(each!.key)), [0, 700]);
+  talk.told([carol!], 800);
+  talk.told([bob!, carol!], 900);
+  assertEquals([bob, carol].map((each) => talk.linkedSince(each!.key)), [900, 700]);
   await rig.end();
 });
