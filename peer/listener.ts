@@ -31,6 +31,8 @@ import { belongsTo, type TlsOpening } from "../protocol/tls_opening.ts";
 import type { Address } from "../protocol/address.ts";
 import { ADVICE } from "./advice.ts";
 import { acceptTls } from "./carrier/accept_tls.ts";
+import { sealsFast } from "./carrier/aes.ts";
+import { believesNoAuthority } from "./carrier/authorities.ts";
 import { acceptEach, openSockets, reachableAddresses } from "./carrier/listen_tcp.ts";
 import { systemClock } from "./clock.ts";
 import { AsyncQueue } from "./async_queue.ts";
@@ -63,6 +65,8 @@ export interface ListenerOptions {
   admit: (name: string, key: Uint8Array) => Promise<void>;
   /** Told of connections that came to nothing, for people to see. */
   onRefused?: (remote: string, error: P2pError) => void;
+  /** Whether sessions may go on inside TLS; undefined: if that is fast here, and nobody can vouch. */
+  tls?: boolean;
   clock?: Clock;
 }
 
@@ -72,6 +76,7 @@ export class Listener implements AsyncDisposable {
   readonly #options: ListenerOptions;
   readonly #clock: Clock;
   readonly #sockets: Deno.TcpListener[];
+  readonly #tls: boolean;
   /** Connections that are no session yet, and whether it is known what they are. */
   readonly #handshakes = new Map<Connection, "silent" | "known">();
   readonly #live = new Map<string, Session>();
@@ -90,6 +95,7 @@ export class Listener implements AsyncDisposable {
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#tls = options.tls ?? (sealsFast() && believesNoAuthority());
     this.#sockets = openSockets(options.host, options.port);
     for (const socket of this.#sockets) this.#accept(socket);
   }
@@ -167,7 +173,8 @@ export class Listener implements AsyncDisposable {
     const kind = await readKind(connection, received);
     this.#handshakes.set(connection, "known");
     if (kind !== "p2p") return await turnAway(connection);
-    await acceptTls(connection, received, (opening) => this.#admitsTls(opening));
+    const admits = (opening: TlsOpening) => this.#admitsTls(opening);
+    await acceptTls(connection, received, this.#tls ? admits : undefined);
     const options = { identity: this.#options.identity, clock: this.#clock, signal };
     const secure = await secureResponder(connection, received, options);
     const decoder = new SessionFrameDecoder();

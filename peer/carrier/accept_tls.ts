@@ -11,28 +11,25 @@ import {
   MAX_TLS_OPENING_BYTES,
   type TlsOpening,
 } from "../../protocol/tls_opening.ts";
-import { sealsFast } from "./aes.ts";
-import { believesOthers } from "./authorities.ts";
 import { TcpConnection } from "./tcp.ts";
 
 /**
  * Goes on inside TLS where a connection's preface asks for that; leaves others as they are.
  * @param received what was read of it, which begins with `p2p/`
- * @param admits whether TLS may begin with this opening. The runtime does not let go of a connection
- *   that stalls in TLS's handshake until the other side closes it: nobody unknown is to get there
+ * @param admits whether TLS may begin with this opening; undefined: never. The runtime does not let
+ *   go of a connection that stalls in TLS's handshake until the other side closes it: nobody unknown
+ *   is to get there
  * @throws {ProtocolError} if it is not as it must be, or not admitted
  * @throws {UnreachableError} if there is no certificate, or the connection broke or was closed
  */
 export async function acceptTls(
   connection: Connection,
   received: ReceiveBuffer,
-  admits: (opening: TlsOpening) => boolean,
+  admits: ((opening: TlsOpening) => boolean) | undefined,
 ): Promise<void> {
   const line = await taken(connection, received, () => received.peekLine(MAX_PREFACE_BYTES));
   if (!equalBytes(line, TLS_PREFACE.subarray(0, -1))) return;
-  if (!(connection instanceof TcpConnection) || !sealsFast() || believesOthers()) {
-    return await refuse(connection);
-  }
+  if (!admits || !(connection instanceof TcpConnection)) return await refuse(connection);
   received.takeLine(MAX_PREFACE_BYTES);
   const opening = decodeTlsOpening(
     await taken(connection, received, () => received.takeFrame(MAX_TLS_OPENING_BYTES)),

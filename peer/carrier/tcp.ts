@@ -46,7 +46,7 @@ export class TcpConnection implements Connection {
 
   /**
    * Goes on inside TLS, as its client, with whom the certificate belongs to: with anybody else the
-   * first read fails. Nothing that belongs to TLS may have been read.
+   * first read fails, if `believesNoAuthority`. Nothing that belongs to TLS may have been read.
    * @param certificate DER
    * @throws {UnreachableError} if it is no certificate, or the connection was closed
    */

@@ -54,8 +54,6 @@ export class P2p implements Tool {
 
   #start(side: "sender" | "listener", words: string[], stdout?: "piped"): Child {
     const env = {
-      // Where a company's authorities are believed there is no TLS.
-      NODE_EXTRA_CA_CERTS: "",
       XDG_CONFIG_HOME: this.#harness.path(`${side}-configuration`),
       XDG_DATA_HOME: this.#harness.path(`${side}-data`),
     };

@@ -1,4 +1,3 @@
-import "../fakes/own_authorities.ts";
 import { Budget } from "../../protocol/budget.ts";
 import { dialCircuit } from "../../peer/carrier/circuit.ts";
 import { dialRelayPort } from "../../peer/carrier/node_tcp.ts";

@@ -246,7 +246,7 @@ export class Program implements AsyncDisposable {
 /** This process's environment without what would change what the program says. */
 function quietEnvironment(): Record<string, string> {
   const kept = Object.entries(Deno.env.toObject()).filter(([name]) => {
-    return !/^(P2P_|NODE_EXTRA_CA_CERTS$|DENO_(CERT|TLS_CA_STORE|NODE_USE_OPENSSL_CA)$|NO_COLOR$|FORCE_COLOR$|XDG_(CONFIG|DATA)_HOME$|DENO_NO_PROMPT$)/
+    return !/^(P2P_|NO_COLOR$|FORCE_COLOR$|XDG_(CONFIG|DATA)_HOME$|DENO_NO_PROMPT$)/
       .test(name);
   });
   return Object.fromEntries(kept);

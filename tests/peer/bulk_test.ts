@@ -1,4 +1,3 @@
-import "../fakes/own_authorities.ts";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { acceptTls } from "../../peer/carrier/accept_tls.ts";
 import { sealsFast } from "../../peer/carrier/aes.ts";
@@ -49,6 +48,7 @@ class Rig implements AsyncDisposable {
       identity,
       name: () => "bob",
       admit: () => Promise.resolve(),
+      tls: true,
       onRefused: (_remote, error) => this.refused.push(error),
     });
     this.#work.push(this.#accept(second));

@@ -1,4 +1,3 @@
-import "../fakes/own_authorities.ts";
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { dialTcp, type TcpConnection } from "../../peer/carrier/tcp.ts";
 import { dialTls } from "../../peer/carrier/tls.ts";
@@ -50,6 +49,7 @@ class TestListener extends Listener {
       identity: bob,
       name: () => "bob",
       admit: () => Promise.resolve(),
+      tls: true,
       onRefused: (_remote, error) => refused.push(error),
       ...options,
     });

@@ -1,9 +1,7 @@
-import "../../fakes/own_authorities.ts";
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { X509Certificate } from "node:crypto";
 import { acceptTls } from "../../../peer/carrier/accept_tls.ts";
 import { sealsFast } from "../../../peer/carrier/aes.ts";
-import { believesOthers } from "../../../peer/carrier/authorities.ts";
 import { TcpConnection } from "../../../peer/carrier/tcp.ts";
 import { dialTls } from "../../../peer/carrier/tls.ts";
 import { bindingOf, makeTlsIdentity, toPem } from "../../../peer/carrier/tls_certificate.ts";
@@ -165,16 +163,4 @@ Deno.test("TLS is used where processors are known to have instructions for AES",
     [true, true, true],
   );
   assertEquals([at("aarch64", "linux"), at("aarch64", "android")], [false, false]);
-});
-
-Deno.test("TLS is not begun where the environment has other authorities believed", () => {
-  const having = (variables: Record<string, string>) => believesOthers((name) => variables[name]);
-  assertEquals([having({}), having({ DENO_TLS_CA_STORE: "mozilla" })], [false, false]);
-  assert(having({ DENO_CERT: "" }) && having({ DENO_CERT: "company.pem" }));
-  assert(
-    having({ DENO_NODE_USE_OPENSSL_CA: "1" }) && having({ NODE_EXTRA_CA_CERTS: "company.pem" }),
-  );
-  assert(
-    having({ DENO_TLS_CA_STORE: "system" }) && having({ DENO_TLS_CA_STORE: "mozilla,system" }),
-  );
 });
