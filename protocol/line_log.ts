@@ -40,6 +40,8 @@ export class LineLog implements LogId {
   readonly to: Uint8Array | undefined;
   /** Whether all that it was ever meant to hold came from us, in this run or one before. */
   said = false;
+  /** Whether its author signed one of its lines wrongly: nothing of it is handed on any more. */
+  forged = false;
   /** The last line taken; undefined before we know where the log begins for us. */
   position: number | undefined;
   /** Sessions with the author's instance that have a connection. */

@@ -97,6 +97,7 @@ export class LineLogs {
     for (const log of this.#authors.get(author)?.logs ?? []) {
       while (log.size > 0) this.#drop(log);
       log.position = undefined;
+      log.forged = false;
     }
   }
 

@@ -439,13 +439,16 @@ export class Replica {
     return { type: "line", line, previous };
   }
 
-  /** The next line above a number whose signature others will find good. */
+  /**
+   * The next line above a number, if others will find its signature good. Behind one that its author
+   * signed wrongly there is none: thousands of them would have to be looked at, one by one.
+   */
   #handable(log: LineLog, number: number, since: number): LogEntry | undefined {
-    let entry = log.after(number, since);
-    while (entry && !(entry.genuine ??= this.#isGenuine(entry.line))) {
-      entry = log.after(entry.line.number, since);
-    }
-    return entry;
+    if (log.forged) return undefined;
+    const entry = log.after(number, since);
+    if (!entry || !this.#signingKeys.has(log.owner.id)) return undefined;
+    log.forged = !(entry.genuine ??= this.#isGenuine(entry.line));
+    return log.forged ? undefined : entry;
   }
 
   #forget(log: LineLog): void {

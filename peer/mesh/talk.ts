@@ -3,7 +3,7 @@
  * fetched when there is room on the way to it, so that nothing is queued for who is slow.
  */
 import type { ChatMessage } from "../../protocol/chat.ts";
-import type { Clock } from "../../protocol/clock.ts";
+import { type Clock, sleep } from "../../protocol/clock.ts";
 import { P2pError, StreamResetError } from "../../protocol/errors.ts";
 import { HANDSHAKE_TIMEOUT_MS, STUCK_AFTER_MS } from "../../protocol/limits.ts";
 import type { KeyedMember } from "../../protocol/member.ts";
@@ -14,6 +14,9 @@ import type { Peer } from "../room.ts";
 const BATCH_UNITS = 65_536;
 /** Messages that are fetched at once. */
 const BATCH_MESSAGES = 512;
+
+/** Milliseconds that are spent on what a member says before others have their turn. */
+const TURN_MS = 10;
 
 /** What of ourselves is due to a member. */
 export type Due = "member" | "members";
@@ -65,6 +68,8 @@ export class Talk {
   /** Whether its HAVE has come: it is known what to send it from then on. */
   #heard = false;
   #over = false;
+  /** When others last had their turn. */
+  #turnBegan: number;
   #wake = Promise.withResolvers<void>();
   /** Whether lines were sent of which it may not have all. */
   #linesSent = false;
@@ -80,6 +85,7 @@ export class Talk {
     this.#chat = chat;
     this.#user = user;
     this.#clock = clock;
+    this.#turnBegan = clock.now();
   }
 
   /**
@@ -98,6 +104,8 @@ export class Talk {
         const waiting = this.#user.take(this, message);
         if (waiting) await waiting;
         if (message.type === "have") this.#hear();
+        const turn = this.#giveTurn();
+        if (turn) await turn;
       }
     } finally {
       cancel();
@@ -180,6 +188,14 @@ export class Talk {
   end(): void {
     this.#over = true;
     this.wake();
+  }
+
+  /** Lets others have their turn: what arrived together would be taken in without a pause. */
+  #giveTurn(): Promise<void> | undefined {
+    if (this.#clock.now() - this.#turnBegan < TURN_MS) return undefined;
+    return sleep(this.#clock, 0).then(() => {
+      this.#turnBegan = this.#clock.now();
+    });
   }
 
   #hear(): void {

@@ -236,6 +236,26 @@ Deno.test("nobody tells of so many that others whom we have not met are not beli
   await alice.hears("out of reach");
 });
 
+Deno.test("who says who it is again and again holds nobody up", async () => {
+  await using victims = await MeshVictims.start();
+  const { alice } = victims;
+  await using mallory = await RawMember.join(alice.address);
+  await alice.linkedTo(["mallory"]);
+  const records = Array.from({ length: 5_000 }, (_, index) => {
+    const addresses = [{ host: "10.0.0.1", port: index + 1 }];
+    return encodeChat({ type: "member", member: mallory.record({ addresses }) });
+  });
+  let harmless = false;
+  async function flood(): Promise<void> {
+    while (!harmless) await mallory.write(concatBytes(...records));
+  }
+  async function beUnharmed(): Promise<void> {
+    await victims.assertUnharmed();
+    harmless = true;
+  }
+  await Promise.all([flood(), beUnharmed()]);
+});
+
 /** As whose a member is shown a line. */
 async function authorOf(text: string, member: MeshMember): Promise<string | undefined> {
   await member.hears(text);
