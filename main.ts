@@ -1,4 +1,4 @@
-#!/usr/bin/env -S deno run --quiet --v8-flags=--max-semi-space-size=4 --allow-net --allow-read --allow-write --allow-env --allow-sys --allow-run=/usr/bin/sync
+#!/usr/bin/env -S DENO_NO_UPDATE_CHECK=1 deno run --quiet --v8-flags=--max-semi-space-size=4 --allow-net --allow-read --allow-write --allow-env --allow-sys --allow-run=/usr/bin/sync
 /**
  * The program: finds the command, runs it, turns signals into an end and errors into words and an
  * exit code. Commands are loaded when they are asked for, so that `--help` answers at once.

@@ -54,6 +54,8 @@ export class P2p implements Tool {
 
   #start(side: "sender" | "listener", words: string[], stdout?: "piped"): Child {
     const env = {
+      // As the first line of main.ts has it.
+      DENO_NO_UPDATE_CHECK: "1",
       XDG_CONFIG_HOME: this.#harness.path(`${side}-configuration`),
       XDG_DATA_HOME: this.#harness.path(`${side}-data`),
     };

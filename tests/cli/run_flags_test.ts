@@ -8,3 +8,10 @@ Deno.test("the tasks that run and compile the program do so as its first line do
     assertEquals(task.command.match(/--(quiet|allow-\S+|v8-\S+)/g), [...RUN_FLAGS]);
   }
 });
+
+Deno.test("the runtime does not look for a newer version of itself, over TLS, before the program is there", () => {
+  const source = Deno.readTextFileSync(new URL("../../main.ts", import.meta.url));
+  for (const command of [source.split("\n", 1)[0]!, config.tasks.p2p.command]) {
+    assert(command.includes(" DENO_NO_UPDATE_CHECK=1 deno run "), command);
+  }
+});

@@ -66,7 +66,7 @@ export class Program implements AsyncDisposable {
       clearEnv: true,
       env: {
         ...quietEnvironment(),
-        // Deno would ask the network, which the tests count the packets of.
+        // As the first line of main.ts has it.
         DENO_NO_UPDATE_CHECK: "1",
         // Names are looked for on the network of the machine only where a test has one of its own.
         P2P_NO_NEARBY: "1",
