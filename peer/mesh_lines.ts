@@ -27,6 +27,8 @@ const MAX_TEXT_BYTES = 1_048_576;
 const LINE_COST = 300;
 /** Lines that are dropped at a time where there are too many. */
 const DROPPED_AT_ONCE = 64;
+/** Logs that are used before those of which nothing is left are dropped: anybody can begin many. */
+const MAX_LOG_IDS = 8 * MAX_LOGS;
 /** The recipient of what is to all. */
 const NOBODY = new Uint8Array();
 
@@ -108,10 +110,11 @@ export class MeshLines {
   }
 
   /** Drops what there is too much of. */
-  trim(): void {
+  trim(now: number): void {
     for (let whose = this.#tooMuch(); whose; whose = this.#tooMuch()) {
-      if (!this.#dropOldest(Uint8Array.fromHex(whose))) return;
+      if (!this.#dropOldest(Uint8Array.fromHex(whose))) break;
     }
+    if (this.#logs.size > MAX_LOG_IDS) this.#dropIdle(now);
   }
 
   /** Drops what is too old. A time in the future is a clock's that was wrong. */
@@ -119,6 +122,11 @@ export class MeshLines {
     const { changes } = this.#prepare("DELETE FROM lines WHERE received_at NOT BETWEEN ? AND ?")
       .run(now - LINE_LIFE_MS, now + LINE_LIFE_MS);
     if (changes > 0) this.#count();
+    this.#dropIdle(now);
+  }
+
+  /** Drops logs without lines, but for those in which something happened last. */
+  #dropIdle(now: number): void {
     this.#prepare(
       `DELETE FROM logs WHERE id NOT IN (SELECT log FROM lines) AND id NOT IN (
          SELECT id FROM logs WHERE changed_at BETWEEN ? AND ?

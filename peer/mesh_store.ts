@@ -120,7 +120,7 @@ export class MeshStore implements Disposable {
           const now = this.#now();
           for (const line of lines) this.#lines.add(line, now);
           for (const position of positions) this.#lines.advance(position, now);
-          this.#lines.trim();
+          this.#lines.trim(now);
         }
         for (const member of members) this.#putMember(member);
       })

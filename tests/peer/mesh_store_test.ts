@@ -5,7 +5,7 @@ import type { MeshMemory } from "../../peer/mesh_memory.ts";
 import { MeshStore } from "../../peer/mesh_store.ts";
 import { openMeshMemory } from "../../peer/open_mesh_memory.ts";
 import { FileError } from "../../protocol/errors.ts";
-import { MAX_REMEMBERED_MEMBERS } from "../../protocol/limits.ts";
+import { MAX_LOGS, MAX_REMEMBERED_MEMBERS } from "../../protocol/limits.ts";
 import type { StoredLine } from "../../protocol/line.ts";
 import type { RememberedMember } from "../../protocol/memberships.ts";
 import { FakeClock } from "../fakes/clock.ts";
@@ -271,6 +271,21 @@ Deno.test("MeshStore drops the oldest of whoever floods, and nobody else's", asy
   assertEquals(kept, kept.map((_, i) => 4_001 - kept.length + i));
   const size = kept.length * 5_300;
   assert(size > 7_000_000 && size <= 8_388_608, `${size}`);
+});
+
+Deno.test("MeshStore keeps no more logs than it uses, though somebody begins one with each line", async () => {
+  using rig = new Rig();
+  using store = await rig.open();
+  for (let round = 0; round < 20; round++) {
+    const positions = Array.from({ length: 1_000 }, (_, i) => {
+      const instance = new Uint8Array(8);
+      new DataView(instance.buffer).setUint32(0, round * 1_000 + i);
+      return { author: BOB, instance, channel: 0 as const, direct: false, number: 1 };
+    });
+    store.write({ positions });
+  }
+  const kept = store.restore().positions.length;
+  assert(kept >= MAX_LOGS && kept <= 10 * MAX_LOGS, `${kept}`);
 });
 
 /** What is kept when each of some authors has said so many lines of this length. */
