@@ -1,10 +1,13 @@
 /** `p2p connect`: joins a peer that listens, for chat and files. */
 import { UnreachableError, UsageError } from "../../protocol/errors.ts";
+import { sleep } from "../../protocol/clock.ts";
+import { REJOIN_MS } from "../../protocol/limits.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
 import { parseAddress } from "../../protocol/address.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
 import { takeLine } from "../chat_commands.ts";
 import { chatCompleter } from "../chat_completion.ts";
+import { systemClock } from "../clock.ts";
 import { dialSession } from "../dialer.ts";
 import { type Environment, type Host, relayOf } from "../host.ts";
 import { Receiving } from "../receiving.ts";
@@ -151,13 +154,29 @@ async function rejoin(
   screen: Screen,
   signal: AbortSignal,
 ): Promise<void> {
-  room.mesh.lookForMembers();
-  await room.mesh.waitForArrival(signal);
+  if (!room.mesh.lookForMembers()) {
+    throw new UnreachableError("No chat to go back to: nobody has been met yet", {
+      hint: "Connect to somebody: p2p connect ADDRESS",
+    });
+  }
+  await arrivalOf(room, signal);
   const typed = say(host, room, screen);
   await Promise.race([room.deserted(), typed]);
   host.signal.throwIfAborted();
   // What could not be read of the input ends it, too, and is the reason to tell.
   if (room.closed) await typed;
+}
+
+/** @throws {UnreachableError} if nobody is here within some seconds */
+async function arrivalOf({ mesh }: Room, signal: AbortSignal): Promise<void> {
+  const arrived = new AbortController();
+  const waiting = sleep(systemClock, REJOIN_MS, AbortSignal.any([signal, arrived.signal]));
+  const late = waiting.then(() => {
+    throw new UnreachableError("Could not reach anybody of the last chats", {
+      hint: "p2p listen --rejoin waits until they are there.",
+    });
+  });
+  await Promise.race([mesh.arrival, late]).finally(() => arrived.abort());
 }
 
 /** Those who are still here need not leave because of one who has. */

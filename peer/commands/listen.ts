@@ -49,7 +49,9 @@ export async function listen(
   });
   announce(host.output, waiting.listener.addresses, { plain: false });
   joinPeers(host, waiting, routes);
-  if (flags.rejoin) waiting.room.mesh.lookForMembers();
+  if (flags.rejoin && !waiting.room.mesh.lookForMembers()) {
+    host.output.say("Nobody to look for: nobody has been met yet.");
+  }
   sayWhileWaiting(host, waiting, screen);
   await waiting.serve(flags.once);
 }

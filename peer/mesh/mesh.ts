@@ -9,7 +9,7 @@ import type { ChatMessage } from "../../protocol/chat.ts";
 import { ProtocolError, UnreachableError } from "../../protocol/errors.ts";
 import type { Line } from "../../protocol/line.ts";
 import { signingKeyOf, verifyLine } from "../../protocol/line_signature.ts";
-import { MEMBERS_GAP_MS, MESH_SWEEP_MS, REJOIN_MS } from "../../protocol/limits.ts";
+import { MEMBERS_GAP_MS, MESH_SWEEP_MS } from "../../protocol/limits.ts";
 import {
   type KeyedMember,
   memberId,
@@ -22,7 +22,6 @@ import { type Departure, Roster } from "../../protocol/roster.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
 import { isSuggestionFor, type Shown } from "../../protocol/shown_names.ts";
 import type { Chat } from "../../transfer/chat.ts";
-import { sleep } from "../../protocol/clock.ts";
 import { systemClock } from "../clock.ts";
 import type { Party } from "../history/entry.ts";
 import type { Host } from "../host.ts";
@@ -267,40 +266,17 @@ export class Mesh implements TalkUser {
     this.#rosterChanged();
   }
 
-  /**
-   * Looks for the members of the last chat, as long as it takes.
-   * @throws {UnreachableError} if there are none
-   */
-  lookForMembers(): void {
+  /** Looks for the members of the last chats, as long as it takes; false if there are none. */
+  lookForMembers(): boolean {
     const { memberships, dials } = this.#roster;
     const former = memberships.remembered;
-    if (former.length === 0) {
-      throw new UnreachableError("No chat to go back to: nobody has been met yet", {
-        hint: "Connect to somebody: p2p connect ADDRESS",
-      });
-    }
+    if (former.length === 0) return false;
     dials.remember(former);
-    const names = former.slice(0, 3).map(({ name }) => name).join(", ");
-    const more = former.length > 3 ? ` and ${former.length - 3} more` : "";
-    this.#host.output.say(`Looking for those of the last chats: ${names}${more}`);
     this.#dialling.schedule();
+    this.#host.output.say(`Looking for those of the last chats: ${someOf(former)}`);
+    return true;
   }
 
-  /**
-   * Waits for somebody to be here.
-   * @throws {UnreachableError} if nobody is within some seconds
-   */
-  async waitForArrival(signal: AbortSignal): Promise<void> {
-    const cancel = new AbortController();
-    await Promise.race([
-      this.#arrival.promise,
-      sleep(this.#clock, REJOIN_MS, AbortSignal.any([signal, cancel.signal])).then(() => {
-        throw new UnreachableError("Could not reach anybody of the last chats", {
-          hint: "p2p listen --rejoin waits until they are there.",
-        });
-      }),
-    ]).finally(() => cancel.abort());
-  }
   /** Nobody is dialled any more; sessions go on. What is remembered is on disk. */
   close(): void {
     this.#closed = true;
@@ -529,6 +505,12 @@ export class Mesh implements TalkUser {
     this.#wakeAll();
     this.#cancelSweep = this.#clock.after(MESH_SWEEP_MS, () => this.#sweep());
   }
+}
+
+/** "alice, bob, carol and 5 more" */
+function someOf(members: readonly { name: string }[]): string {
+  const names = members.slice(0, 3).map(({ name }) => name).join(", ");
+  return members.length > 3 ? `${names} and ${members.length - 3} more` : names;
 }
 
 function departureOf({ error, code }: SessionEnd): Departure {
