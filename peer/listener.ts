@@ -30,9 +30,7 @@ import {
 import { belongsTo, type TlsOpening } from "../protocol/tls_opening.ts";
 import type { Address } from "../protocol/address.ts";
 import { ADVICE } from "./advice.ts";
-import { acceptTls } from "./carrier/accept_tls.ts";
-import { sealsFast } from "./carrier/aes.ts";
-import { believesNoAuthority } from "./carrier/authorities.ts";
+import { acceptTls, canAcceptTls } from "./carrier/accept_tls.ts";
 import { acceptEach, openSockets, reachableAddresses } from "./carrier/listen_tcp.ts";
 import { systemClock } from "./clock.ts";
 import { AsyncQueue } from "./async_queue.ts";
@@ -65,7 +63,7 @@ export interface ListenerOptions {
   admit: (name: string, key: Uint8Array) => Promise<void>;
   /** Told of connections that came to nothing, for people to see. */
   onRefused?: (remote: string, error: P2pError) => void;
-  /** Whether sessions may go on inside TLS; undefined: if that is fast here, and nobody can vouch. */
+  /** Whether sessions may go on inside TLS; undefined: if `canAcceptTls`. */
   tls?: boolean;
   clock?: Clock;
 }
@@ -95,7 +93,7 @@ export class Listener implements AsyncDisposable {
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#tls = options.tls ?? (sealsFast() && believesNoAuthority());
+    this.#tls = options.tls ?? canAcceptTls();
     this.#sockets = openSockets(options.host, options.port);
     for (const socket of this.#sockets) this.#accept(socket);
   }

@@ -11,7 +11,22 @@ import {
   MAX_TLS_OPENING_BYTES,
   type TlsOpening,
 } from "../../protocol/tls_opening.ts";
+import { sealsFast } from "./aes.ts";
+import { believesNoAuthority } from "./authorities.ts";
 import { TcpConnection } from "./tcp.ts";
+
+/**
+ * Whether connections to this side may go on inside TLS: if that is fast here, nobody can vouch for
+ * another certificate, and the keys stay secret. To be called early, as `believesNoAuthority`.
+ */
+export function canAcceptTls(): boolean {
+  return sealsFast() && believesNoAuthority() && !writesKeys();
+}
+
+/** The runtime writes the keys that its TLS client agrees on to a file, if the environment names one. */
+function writesKeys(): boolean {
+  return Deno.env.get("SSLKEYLOGFILE") !== undefined;
+}
 
 /**
  * Goes on inside TLS where a connection's preface asks for that; leaves others as they are.

@@ -44,3 +44,19 @@ test("one bit turned over inside TLS ends send with 4; nothing of it is kept as 
   assertEquals([sent.code, proxy.firstWords[1]], [4, "p2p/1 tls"], sent.stderr);
   for (const { name } of Deno.readDirSync(inbox)) assert(name !== "large");
 });
+
+test("where the environment has TLS's keys written to a file, the session goes on outside TLS", async () => {
+  using folder = new TemporaryFolder();
+  const inbox = folder.folder("in");
+  const large = folder.file("out/large", "");
+  Deno.truncateSync(large, 3 * BULK_BYTES);
+  const keys = folder.join("keys");
+  await using alice = await Program.listenJson(["--yes", "--dir", inbox], {
+    env: { SSLKEYLOGFILE: keys },
+  });
+  await using proxy = new TamperingProxy(alice.address);
+  const sent = await Program.run(["send", "--address", proxy.address, large]);
+  assertEquals([sent.code, proxy.firstWords[1]], [0, "p2p/1 tls"], sent.stderr);
+  assertEquals(Deno.statSync(`${inbox}/large`).size, 3 * BULK_BYTES);
+  assertEquals(Deno.readTextFileSync(keys), "");
+});
