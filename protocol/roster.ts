@@ -8,7 +8,13 @@ import { compareBytes, equalBytes } from "./bytes.ts";
 import { DialPlan, type DialPlanOptions } from "./dial_plan.ts";
 import { ProtocolError } from "./errors.ts";
 import { MAX_MEMBERS, SECOND_DIALLER_MS } from "./limits.ts";
-import { compareMembers, type KeyedMember, memberId, type MemberRecord } from "./member.ts";
+import {
+  compareMembers,
+  type KeyedMember,
+  memberId,
+  type MemberIdentity,
+  type MemberRecord,
+} from "./member.ts";
 import { usableAddresses } from "./member_addresses.ts";
 import { type Membership, Memberships } from "./memberships.ts";
 import { isSameButForNumber, ShownNames } from "./shown_names.ts";
@@ -167,6 +173,16 @@ export class Roster {
       if (to?.onThisMachine) return member;
       return { ...member, addresses: member.addresses.filter(({ host }) => !isLoopback(host)) };
     });
+  }
+
+  /** Whether there is a session with somebody who has this key. */
+  hasKey(key: Uint8Array): boolean {
+    return [...this.#links.values()].some(({ member }) => equalBytes(member.key, key));
+  }
+
+  /** Whether there is a session with this member, and it has a connection. */
+  isHere(member: MemberIdentity): boolean {
+    return this.#linkOf(memberId(member))?.away === false;
   }
 
   /** Who there is a session with, by its id here. */

@@ -144,7 +144,10 @@ export class Mesh implements TalkUser {
 
   /** The chat with somebody, which is still to be run. */
   talk(peer: Peer, chat: Chat): Talk {
-    const options = { user: this, clock: this.#clock, since: Date.now() };
+    // Others may have told us that it is somebody else, and at another place: it is not to take this
+    // for a better way to where it is connected already.
+    const waits = peer.dialled && this.#roster.hasKey(peer.session.remoteKey);
+    const options = { user: this, clock: this.#clock, since: Date.now(), waits };
     const talk = new Talk(String(++this.#begun), peer, chat, options);
     this.#talks.set(talk.id, talk);
     return talk;
@@ -348,9 +351,11 @@ export class Mesh implements TalkUser {
     const known = await this.#isKnown(who.name, who.key);
     const facts = { dialled, sessionId: session.id, onThisMachine: isOnThisMachine(session) };
     if (talk.over) return;
+    if (talk.waits && this.#roster.isHere(who)) return this.#endSuperfluous(talk);
     const verdict = this.#roster.joined(talk.id, who, facts);
     if (!verdict.keep) return this.#endSuperfluous(talk);
     talk.member = who;
+    if (talk.waits) talk.tell("member");
     const replaced = this.#talks.get(verdict.replaces ?? "");
     const same = replaced?.member && memberId(replaced.member) === memberId(who);
     const wasHere = replaced?.peer.session.state === "connected";

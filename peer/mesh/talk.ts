@@ -44,6 +44,8 @@ export interface TalkOptions {
   clock: Clock;
   /** Since when what is said is meant for this member: milliseconds since 1970. */
   since: number;
+  /** Whether it is to say first who it is. */
+  waits?: boolean;
 }
 
 export class Talk {
@@ -51,6 +53,8 @@ export class Talk {
   readonly id: string;
   readonly peer: Peer;
   readonly since: number;
+  /** Whether it was to say first who it is. */
+  readonly waits: boolean;
   /** Who it is; undefined until it has said so, and is one of us. */
   member: KeyedMember | undefined;
   /** Whether it is being ended because there is another one with the same member. */
@@ -61,7 +65,7 @@ export class Talk {
   readonly #chat: Chat;
   readonly #user: TalkUser;
   readonly #clock: Clock;
-  readonly #due = new Set<Due>(["member"]);
+  readonly #due: Set<Due>;
   /** What is due to it before any further line. */
   readonly #dueFirst = new Set<Due>();
   #once: ChatMessage[] = [];
@@ -78,7 +82,10 @@ export class Talk {
   /** Who waits until something was sent. */
   #moved: PromiseWithResolvers<void> | undefined;
 
-  constructor(id: string, peer: Peer, chat: Chat, { user, clock, since }: TalkOptions) {
+  constructor(id: string, peer: Peer, chat: Chat, options: TalkOptions) {
+    const { user, clock, since, waits = false } = options;
+    this.waits = waits;
+    this.#due = new Set(waits ? [] : ["member"]);
     this.id = id;
     this.peer = peer;
     this.since = since;

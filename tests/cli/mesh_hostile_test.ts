@@ -3,6 +3,7 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { MeshMember } from "../fakes/mesh_member.ts";
 import { MeshVictims } from "../fakes/mesh_victims.ts";
 import { beginning, RawMember } from "../fakes/raw_member.ts";
+import { TcpProxy } from "../fakes/tcp_proxy.ts";
 import { RawServer } from "../fakes/raw_server.ts";
 import { parseAddress } from "../../protocol/address.ts";
 import { Listener } from "../../peer/listener.ts";
@@ -15,6 +16,9 @@ import { generateKeyPair } from "../../protocol/noise.ts";
 
 /** How often a third may be dialled in a second or two because of lies, however many they are. */
 const MAX_DIALLED = 30;
+
+/** Rounds of lines in which what was begun is over. */
+const ROUNDS = 20;
 
 /** What is forged of another, and told to alice as if it came from there. */
 const FORGERIES: [
@@ -254,6 +258,24 @@ Deno.test("who says who it is again and again holds nobody up", async () => {
     harmless = true;
   }
   await Promise.all([flood(), beUnharmed()]);
+});
+
+Deno.test("whoever tells of a detour to somebody who is here does not have it taken", async () => {
+  await using victims = await MeshVictims.start();
+  const { alice, bob } = victims;
+  await using detour = new TcpProxy(parseAddress(bob.address).port);
+  await using mallory = await RawMember.join(alice.address);
+  const addresses = [{ host: "127.0.0.1", port: detour.port }];
+  const { author: key } = await memberBob(mallory);
+  const instance = new Uint8Array(8).fill(0xff);
+  const invented = mallory.record({ key, instance, name: "bob", addresses });
+  await mallory.send({ type: "members", members: [invented] });
+  while (detour.taken === 0) await victims.talk();
+  await victims.talk(ROUNDS);
+  const since = [alice.events.length, bob.events.length];
+  detour.cut();
+  await victims.assertUnharmed();
+  assertEquals([alice.events.slice(since[0]), bob.events.slice(since[1])], [[], []]);
 });
 
 /** As whose a member is shown a line. */
