@@ -83,9 +83,24 @@ export class MeshLines {
     this.#count();
   }
 
-  /** Adds a line, unless it is there; its number is a position, too. */
-  add(line: StoredLine, now: number): void {
-    const log = this.#advance(line, now);
+  /** Adds lines, unless they are there; the numbers are positions, too. */
+  add(lines: readonly StoredLine[], now: number): void {
+    const positions = new Map<number, number>();
+    for (const line of lines) {
+      const log = this.#logId(line, now);
+      positions.set(log, Math.max(positions.get(log) ?? 0, line.number));
+      this.#insert(log, line);
+    }
+    // Once for each log: who says much says it in one.
+    for (const [log, number] of positions) this.#setPosition(log, number, now);
+  }
+
+  /** Notes how far a log is known: never less than before. */
+  advance(position: LogPosition, now: number): void {
+    this.#setPosition(this.#logId(position, now), position.number, now);
+  }
+
+  #insert(log: number, line: StoredLine): void {
     // Bytes, for node:sqlite reads a string to its first NUL only.
     const text = encodeText(line.text);
     if (text.length > MAX_TEXT_BYTES) return;
@@ -102,11 +117,6 @@ export class MeshLines {
       text,
     );
     if (changes > 0) this.#sum(line.author, 1, text.length + LINE_COST);
-  }
-
-  /** Notes how far a log is known: never less than before. */
-  advance(position: LogPosition, now: number): void {
-    this.#advance(position, now);
   }
 
   /** Drops what there is too much of. */
@@ -164,12 +174,9 @@ export class MeshLines {
       }));
   }
 
-  /** @returns the log's id */
-  #advance(log: SomeLog & { number: number }, now: number): number {
-    const id = this.#logId(log, now);
+  #setPosition(log: number, number: number, now: number): void {
     this.#prepare("UPDATE logs SET position = max(position, ?), changed_at = ? WHERE id = ?")
-      .run(log.number, now, id);
-    return id;
+      .run(number, now, log);
   }
 
   #logId(log: SomeLog, now: number): number {

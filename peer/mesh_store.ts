@@ -118,7 +118,7 @@ export class MeshStore implements Disposable {
       transaction(this.#database, () => {
         if (keepLines) {
           const now = this.#now();
-          for (const line of lines) this.#lines.add(line, now);
+          this.#lines.add(lines, now);
           for (const position of positions) this.#lines.advance(position, now);
           this.#lines.trim(now);
         }

@@ -62,6 +62,12 @@ export interface HistoryQuery {
   last?: number | undefined;
 }
 
+/** A peer, and what its new entries cost. */
+interface Share {
+  readonly id: number;
+  cost: number;
+}
+
 export class HistoryStore implements Disposable {
   readonly path: string;
   readonly #database: DatabaseSync;
@@ -110,7 +116,12 @@ export class HistoryStore implements Disposable {
    */
   append(entries: readonly HistoryEntry[]): void {
     this.#transaction("History not written", () => {
-      for (const entry of entries) this.#add(entry);
+      const costs = new Map<string, Share>();
+      for (const entry of entries) this.#add(entry, costs);
+      for (const { id, cost } of costs.values()) {
+        this.#prepare("UPDATE peers SET cost = cost + ? WHERE id = ?").run(cost, id);
+        this.#unchecked += cost;
+      }
       if (this.#unchecked >= CHECK_EVERY) this.#trim();
     });
   }
@@ -180,7 +191,9 @@ export class HistoryStore implements Disposable {
     }
   }
 
-  #add({ time, sent, private: only, from, with: parties, text, fileBytes }: HistoryEntry): void {
+  /** @param costs what the entries of one transaction cost, by key: written at its end */
+  #add(entry: HistoryEntry, costs: Map<string, Share>): void {
+    const { time, sent, private: only, from, with: parties, text, fileBytes } = entry;
     const bytes = encodeText(text);
     const cost = ENTRY_COST + bytes.length;
     // node:sqlite reads a string to its first NUL only.
@@ -190,14 +203,24 @@ export class HistoryStore implements Disposable {
        VALUES (?, ?, ?, ?, ?, ?, ?)`,
     ).run(time, Number(sent), Number(only), cost, fileBytes ?? null, from, kept);
     for (const { key, name } of distinct(parties)) {
-      const { id: peer } = this.#prepare(
-        `INSERT INTO peers (key, cost) VALUES (?, ?)
-         ON CONFLICT (key) DO UPDATE SET cost = cost + excluded.cost RETURNING id`,
-      ).get(key, cost)!;
+      const share = this.#shareOf(key, costs);
+      share.cost += cost;
       this.#prepare("INSERT OR IGNORE INTO parties (peer, entry, name) VALUES (?, ?, ?)")
-        .run(peer!, id, name);
-      this.#unchecked += cost;
+        .run(share.id, id, name);
     }
+  }
+
+  #shareOf(key: Uint8Array, costs: Map<string, Share>): Share {
+    const name = key.toHex();
+    let share = costs.get(name);
+    if (share) return share;
+    const { id } = this.#prepare(
+      `INSERT INTO peers (key, cost) VALUES (?, 0)
+       ON CONFLICT (key) DO UPDATE SET cost = cost RETURNING id`,
+    ).get(key)!;
+    share = { id: id as number, cost: 0 };
+    costs.set(name, share);
+    return share;
   }
 
   /** Drops what is too much, and a little more, so that it need not be done at once again. */
