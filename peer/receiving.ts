@@ -25,9 +25,6 @@ import { Progress } from "./terminal/progress.ts";
 import type { Screen } from "./terminal/screen.ts";
 import { describe } from "./words.ts";
 
-/** The kind of a stream that carries files. */
-export const FILES_KIND = "files/1";
-
 /**
  * Offers that are received at once; others wait. Each may hold a hundred files open, and running
  * out of descriptors ends the program.

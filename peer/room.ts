@@ -12,12 +12,13 @@ import {
   StreamResetError,
 } from "../protocol/errors.ts";
 import { MAX_STREAMS } from "../protocol/limits.ts";
+import { FILES_KIND } from "../protocol/offer.ts";
 import { GoodbyeCode } from "../protocol/session_frame.ts";
 import { Chat } from "../transfer/chat.ts";
 import type { Host } from "./host.ts";
 import { type Arrival, Mesh } from "./mesh/mesh.ts";
 import type { Talk } from "./mesh/talk.ts";
-import { FILES_KIND, type Receiving } from "./receiving.ts";
+import type { Receiving } from "./receiving.ts";
 import type { Session, SessionEnd } from "./session.ts";
 import { Whereabouts, type WhereaboutsWords } from "./whereabouts.ts";
 

@@ -1,11 +1,10 @@
 /** Sends files over a session, with everything that its user sees of that. */
 import { ResetCode } from "../protocol/connection.ts";
 import { BULK_BYTES } from "../protocol/limits.ts";
-import { EntryKind } from "../protocol/offer.ts";
+import { EntryKind, FILES_KIND } from "../protocol/offer.ts";
 import { sendFiles, type SendResult } from "../transfer/send.ts";
 import type { Sources } from "../transfer/walk.ts";
 import type { Output } from "./output.ts";
-import { FILES_KIND } from "./receiving.ts";
 import type { Session } from "./session.ts";
 import { formatBytes } from "./terminal/format.ts";
 import { Progress } from "./terminal/progress.ts";

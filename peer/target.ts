@@ -7,19 +7,12 @@ import {
 } from "../protocol/address.ts";
 import { UsageError } from "../protocol/errors.ts";
 import { checkName } from "../protocol/name.ts";
-import { systemClock } from "./clock.ts";
 import type { Host } from "./host.ts";
-import { EitherRoute } from "./either_route.ts";
-import type { OwnRelay } from "./member_route.ts";
-import { NameRoute } from "./name_route.ts";
-import { NearbyRoute } from "./nearby_route.ts";
+import type { NamedTarget } from "./named_routes.ts";
 import type { Relay } from "./relay_address.ts";
 import { AddressRoute, type Route } from "./route.ts";
-import { systemStraight } from "./straight.ts";
 
-export type Target =
-  | { readonly address: Address }
-  | { readonly name: string; readonly relay: Relay | undefined };
+export type Target = { readonly address: Address } | NamedTarget;
 
 /**
  * Reads the operand of `connect`: an address, or a name.
@@ -50,12 +43,6 @@ export function namedTarget(text: string, relay: Relay | undefined): Target {
   return { name, relay };
 }
 
-function nowhereToLook(name: string): UsageError {
-  return new UsageError(`No relay to find ${name} at, and P2P_NO_NEARBY is 1`, {
-    hint: "Name a relay with --relay HOST:PORT or P2P_RELAY, or write an address: 1.2.3.4:8080",
-  });
-}
-
 function noRelayBetween(whom: string): UsageError {
   return new UsageError(`No relay leads to ${whom}: it is dialled straight`, {
     hint: "Leave --relay-only out, or name a relay, and the peer by its name there.",
@@ -67,35 +54,18 @@ function noRelayBetween(whom: string): UsageError {
  * @param relayOnly whether all bytes are to go through the relay
  * @throws {UsageError} if there is none
  */
-export function routeTo(target: Target, host: Host, relayOnly = false): Route {
+export async function routeTo(
+  target: Target,
+  host: Host,
+  relayOnly = false,
+): Promise<Route> {
   if ("address" in target) {
     if (relayOnly) throw noRelayBetween(formatAddress(target.address));
     return new AddressRoute(target.address, host);
   }
-  const { identity, trust, output } = host;
   const { name, relay } = target;
   if (relayOnly && !relay) throw noRelayBetween(name);
-  const say = (line: string) => output.say(line);
-  const warn = (line: string) => output.warn(line);
-  const quiet = Deno.env.get("P2P_NO_NEARBY") === "1";
-  if (quiet && !relay) throw nowhereToLook(name);
-  const nearby = new NearbyRoute(name, { identity, trust, say, warn });
-  if (!relay) return nearby;
-  const relayed = relayRoute(name, host, relay, relayOnly);
-  return relayOnly || quiet ? relayed : new EitherRoute(relayed, nearby, trust);
-}
-
-/** The relay that we use, for members of a mesh who use it, too. */
-export function ownRelay(host: Host, relay: Relay, relayOnly = false): OwnRelay {
-  return {
-    address: formatAddress(relay.address),
-    route: (name) => relayRoute(name, host, relay, relayOnly),
-  };
-}
-
-function relayRoute(name: string, host: Host, relay: Relay, relayOnly: boolean): NameRoute {
-  const { identity, trust, name: ownName, output } = host;
-  const say = (line: string) => output.say(line);
-  const openStraight = systemStraight(systemClock);
-  return new NameRoute(name, { identity, trust, ownName, relay, say, relayOnly, openStraight });
+  // Much that an address does without.
+  const { routeToName } = await import("./named_routes.ts");
+  return routeToName({ name, relay }, host, relayOnly);
 }

@@ -11,6 +11,9 @@ import {
   RESUME_BLOCK_BYTES,
 } from "./limits.ts";
 
+/** The kind of a stream that carries files. */
+export const FILES_KIND = "files/1";
+
 /** Message types. */
 export const FileMessage = {
   offer: 0x01,

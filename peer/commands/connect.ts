@@ -15,7 +15,8 @@ import { Room } from "../room.ts";
 import type { Route } from "../route.ts";
 import type { SessionEnd } from "../session.ts";
 import { UNREACHABLE } from "../mesh/reachable.ts";
-import { ownRelay, parseTarget, routeTo } from "../target.ts";
+import { ownRelay } from "../named_routes.ts";
+import { parseTarget, routeTo } from "../target.ts";
 import { Screen } from "../terminal/screen.ts";
 import { openChattingHost } from "./kept.ts";
 import { connectInPlain } from "./plain.ts";
@@ -43,7 +44,7 @@ export async function connect(
   const relay = await relayOf(flags);
   await using host = await openChattingHost(environment, flags);
   const files = { folder: flags.dir, accept: flags.yes, conflict: flags.conflict };
-  const route = target && routeTo(target, host, flags["relay-only"]);
+  const route = target && await routeTo(target, host, flags["relay-only"]);
   if (flags["no-listen"]) {
     const room = new Room(host, new Receiving(host, screen, files));
     const relayOnly = flags["relay-only"];

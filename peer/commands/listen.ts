@@ -35,7 +35,9 @@ export async function listen(
   const targets = await Promise.all(
     (flags.peer ?? []).map((peer) => parseTarget(peer, () => Promise.resolve(relay))),
   );
-  const routes = targets.map((target) => routeTo(target, host, flags["relay-only"]));
+  const routes = await Promise.all(
+    targets.map((target) => routeTo(target, host, flags["relay-only"])),
+  );
   await using waiting = new Waiting(host, screen, {
     host: flags.host,
     port: flags.port ?? DEFAULT_PORT,

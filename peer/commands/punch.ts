@@ -35,7 +35,7 @@ export async function punch(environment: Environment, { flags }: Arguments): Pro
     toStdout: flags.stdout,
   });
   if (target) {
-    const visiting = { route: routeTo(target, host), once: flags.once };
+    const visiting = { route: await routeTo(target, host), once: flags.once };
     return await waitAndVisit(host, waiting, screen, visiting);
   }
   sayWhileWaiting(host, waiting, screen);

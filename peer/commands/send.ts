@@ -38,7 +38,7 @@ export async function send(
   using screen = Screen.open({ input: false });
   environment.output.screen = screen;
   const host = await openHost(environment, flags.name);
-  const route = routeTo(target, host, flags["relay-only"]);
+  const route = await routeTo(target, host, flags["relay-only"]);
   while (!await attempt(host, route, sources));
 }
 

@@ -14,7 +14,7 @@ import { Receiving, type ReceivingOptions } from "../receiving.ts";
 import { Registration } from "../registration.ts";
 import type { Relay } from "../relay_address.ts";
 import { Room, type Visit } from "../room.ts";
-import { ownRelay } from "../target.ts";
+import { ownRelay } from "../named_routes.ts";
 import { shellWord } from "../shell_word.ts";
 import { systemStraight } from "../straight.ts";
 import type { Screen } from "../terminal/screen.ts";
