@@ -142,5 +142,6 @@ Deno.test("SendLog takes a million frames in little time, however they are ackno
     for (let acked = batch; acked <= 500_000; acked += batch) log.acknowledge(acked, 2);
     assertEquals(log.kept, 0);
   }
-  assert(performance.now() - start < 10_000);
+  // A log whose time grew with the square would take minutes.
+  assert(performance.now() - start < 30_000);
 });
