@@ -32,16 +32,19 @@ export async function connect(
 ): Promise<void> {
   const [operand] = operands;
   checkFlags(flags);
+  // Once: a password may come from what can be read but once.
+  let relayFound: ReturnType<typeof relayOf> | undefined;
+  const findRelay = () => relayFound ??= relayOf(flags);
   // Plain chat knows no names, and no relays.
   const target = operand === undefined || flags.plain
     ? undefined
-    : await parseTarget(operand, () => relayOf(flags));
+    : await parseTarget(operand, findRelay);
   using screen = opened ?? Screen.open({ onInterrupt: environment.interrupt });
   environment.output.screen = screen;
   if (flags.plain) {
     return await connectInPlain(environment, screen, parseAddress(requireAddress(operand)), flags);
   }
-  const relay = await relayOf(flags);
+  const relay = await findRelay();
   await using host = await openChattingHost(environment, flags);
   const files = { folder: flags.dir, accept: flags.yes, conflict: flags.conflict };
   const route = target && await routeTo(target, host, flags["relay-only"]);
