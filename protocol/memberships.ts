@@ -77,13 +77,6 @@ export class Memberships {
     if (known) this.#set(key.toHex(), { ...known, lastSeen: this.#time(), state });
   }
 
-  /** Notes that those who are present still are, so that this is known after a crash, too. */
-  touch(): void {
-    for (const [id, member] of this.#all) {
-      if (member.state === "present") this.#set(id, { ...member, lastSeen: this.#time() });
-    }
-  }
-
   /** Whether a key is a member: present, or lost less than an hour ago. */
   has(key: Uint8Array): boolean {
     const known = this.#all.get(key.toHex());

@@ -51,7 +51,7 @@ Deno.test("Memberships: a restart loses nobody; who was present is lost from whe
   const rig = new Rig();
   rig.memberships.present(bob);
   rig.now += 10 * HOUR_MS;
-  rig.memberships.touch();
+  rig.memberships.present(bob);
   rig.now += HOUR_MS - 1;
   rig.restart();
   assertEquals(rig.states, ["lost"]);
