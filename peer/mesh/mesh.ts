@@ -11,8 +11,8 @@ import type { Line } from "../../protocol/line.ts";
 import { signingKeyOf, verifyLine } from "../../protocol/line_signature.ts";
 import { MEMBERS_GAP_MS, MESH_SWEEP_MS } from "../../protocol/limits.ts";
 import {
+  compareMembers,
   type KeyedMember,
-  memberId,
   type MemberRecord,
   newInstance,
 } from "../../protocol/member.ts";
@@ -357,7 +357,7 @@ export class Mesh implements TalkUser {
     talk.member = who;
     if (talk.waits) talk.tell("member");
     const replaced = this.#talks.get(verdict.replaces ?? "");
-    const same = replaced?.member && memberId(replaced.member) === memberId(who);
+    const same = replaced?.member && compareMembers(replaced.member, who) === 0;
     const wasHere = replaced?.peer.session.state === "connected";
     if (replaced) this.#endSuperfluous(replaced);
     this.#authors.met(who);
@@ -441,7 +441,7 @@ export class Mesh implements TalkUser {
       this.#cancelTelling = undefined;
       this.#toldAt = this.#clock.now();
       this.#revisionTold = this.#roster.revision;
-      for (const talk of this.#talks.values()) if (talk.member) talk.tell("members");
+      this.#tellAll("members");
     });
   }
 
@@ -467,9 +467,9 @@ export class Mesh implements TalkUser {
   }
 
   #shownName({ author, instance, name }: Line): string {
-    const id = memberId({ key: author, instance });
+    const who = { key: author, instance };
     for (const { member, peer, superfluous } of this.#talks.values()) {
-      if (member && !superfluous && memberId(member) === id) return peer.name;
+      if (member && !superfluous && compareMembers(member, who) === 0) return peer.name;
     }
     const { names } = this.#roster;
     const isOurs = equalBytes(author, this.#host.identity.publicKey);
