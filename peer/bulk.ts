@@ -3,16 +3,16 @@
  * straight to the peer and both processors have instructions for AES (protocol/README.md, section
  * 14).
  */
-import { equalBytes } from "../protocol/bytes.ts";
 import { parseAddress } from "../protocol/address.ts";
 import type { Clock } from "../protocol/clock.ts";
-import { IdentityError, P2pError } from "../protocol/errors.ts";
+import { P2pError } from "../protocol/errors.ts";
 import { DIAL_TIMEOUT_MS, MAX_TLS_CONNECTIONS } from "../protocol/limits.ts";
 import type { KeyPair } from "../protocol/noise.ts";
 import { type SecureConnection, secureInitiator } from "../protocol/secure.ts";
 import { sealsFast } from "./carrier/aes.ts";
 import { systemClock } from "./clock.ts";
 import { dialSecure } from "./dial_secure.ts";
+import { pinnedTo } from "./pinned_key.ts";
 import type { Session } from "./session.ts";
 
 export interface BulkOptions {
@@ -61,7 +61,7 @@ async function dial(
 ): Promise<SecureConnection> {
   const { identity, signal, clock = systemClock } = options;
   const address = parseAddress(session.remote);
-  const checkKey = (key: Uint8Array) => checkSame(session, key);
+  const checkKey = pinnedTo(session.remoteKey);
   if (!inside) return await dialSecure(address, { identity, clock, signal, checkKey });
   // Few sessions need it, and the program's start is not to wait for it.
   const { dialTls } = await import("./carrier/tls.ts");
@@ -69,8 +69,4 @@ async function dial(
   const either = AbortSignal.any([signal, timeout]);
   const connection = await dialTls(address, { sessionId: session.id, signal: either });
   return await secureInitiator(connection, { identity, clock, signal, checkKey });
-}
-
-function checkSame({ remoteKey }: Session, key: Uint8Array): void {
-  if (!equalBytes(key, remoteKey)) throw new IdentityError("another key answers there");
 }

@@ -35,6 +35,7 @@ import { acceptEach, openSockets, reachableAddresses } from "./carrier/listen_tc
 import { systemClock } from "./clock.ts";
 import { AsyncQueue } from "./async_queue.ts";
 import { readOut } from "../protocol/read_out.ts";
+import { readUntil } from "../protocol/read_until.ts";
 import { type SecureConnection, secureResponder } from "../protocol/secure.ts";
 import { Session, type SessionEnd } from "./session.ts";
 
@@ -168,7 +169,12 @@ export class Listener implements AsyncDisposable {
     received: ReceiveBuffer,
     signal: AbortSignal,
   ): Promise<void> {
-    const kind = await readKind(connection, received);
+    const kind = await readUntil(
+      connection,
+      received,
+      () => classifyFirstBytes(received.peek()),
+      "it said nothing and closed",
+    );
     this.#handshakes.set(connection, "known");
     if (kind !== "p2p") return await turnAway(connection);
     const admits = (opening: TlsOpening) => this.#admitsTls(opening);
@@ -266,16 +272,6 @@ export class Listener implements AsyncDisposable {
 
 function sessionKey(key: Uint8Array, id: Uint8Array): string {
   return `${key.toHex()} ${id.toHex()}`;
-}
-
-async function readKind(connection: Connection, received: ReceiveBuffer) {
-  for (;;) {
-    const kind = classifyFirstBytes(received.peek());
-    if (kind) return kind;
-    const bytes = await connection.read(received.space());
-    if (bytes === null) throw new UnreachableError("it said nothing and closed");
-    received.filled(bytes.length);
-  }
 }
 
 /** For a person with nc or a browser: what to run instead. */

@@ -25,6 +25,7 @@ import {
 } from "./preface.ts";
 import { type RecordCipher, UNSEALED } from "./record_cipher.ts";
 import type { Clock } from "./clock.ts";
+import { readUntil } from "./read_until.ts";
 
 const PROTOCOL = "Noise_XX_25519_ChaChaPoly_SHA256";
 
@@ -214,18 +215,10 @@ class HandshakeWire {
     return this.#take(() => this.received.takeFrame(MAX_HANDSHAKE_BYTES)?.slice());
   }
 
-  async #take(attempt: () => Uint8Array | undefined): Promise<Uint8Array> {
-    for (;;) {
-      const taken = attempt();
-      if (taken) return taken;
-      const read = await this.connection.read(this.received.space());
-      if (read === null) {
-        throw new UnreachableError(
-          `${this.connection.remote} closed the connection in the handshake`,
-        );
-      }
-      this.received.filled(read.length);
-    }
+  #take(attempt: () => Uint8Array | undefined): Promise<Uint8Array> {
+    const { connection, received } = this;
+    const ended = `${connection.remote} closed the connection in the handshake`;
+    return readUntil(connection, received, attempt, ended);
   }
 }
 

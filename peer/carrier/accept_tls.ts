@@ -1,10 +1,11 @@
 /** The side that was dialled of a session that goes on inside TLS. */
 import { equalBytes } from "../../protocol/bytes.ts";
 import type { Connection } from "../../protocol/connection.ts";
-import { ProtocolError, UnreachableError } from "../../protocol/errors.ts";
+import { ProtocolError } from "../../protocol/errors.ts";
 import type { ReceiveBuffer } from "../../protocol/framing.ts";
 import { MAX_PREFACE_BYTES } from "../../protocol/limits.ts";
 import { errorPreface, TLS_PREFACE } from "../../protocol/preface.ts";
+import { readUntil } from "../../protocol/read_until.ts";
 import { NO_TLS } from "../../protocol/secure.ts";
 import {
   decodeTlsOpening,
@@ -58,16 +59,10 @@ async function refuse(connection: Connection): Promise<never> {
   throw new ProtocolError(`Connection not accepted: ${NO_TLS}`);
 }
 
-async function taken<T>(
+function taken<T>(
   connection: Connection,
   received: ReceiveBuffer,
   attempt: () => T | undefined,
 ): Promise<T> {
-  for (;;) {
-    const result = attempt();
-    if (result !== undefined) return result;
-    const bytes = await connection.read(received.space());
-    if (bytes === null) throw new UnreachableError("it closed in the middle of its first words");
-    received.filled(bytes.length);
-  }
+  return readUntil(connection, received, attempt, "it closed in the middle of its first words");
 }
