@@ -86,13 +86,23 @@ export class Hearing {
 
   #show({ line, through }: Heard): void {
     const { output, history } = this.#host;
-    const { author: key, channel, text, time, number } = line;
+    const { author: key, channel, text, time } = line;
     const from = this.#options.nameOf(line);
     const only = channel === 1;
     const late = Date.now() - time > LATE_MS;
-    const id = `${memberId({ key, instance: line.instance })}/${channel}/${number}`;
-    const whose = { id, key: fingerprint(key), through: through?.name };
-    output.message(from, text, { ...whose, private: only, time, late });
+    output.message(from, text, {
+      // Only events show them, and a hash for each line is much.
+      ...(output.json && { id: lineId(line), key: fingerprint(key) }),
+      through: through?.name,
+      private: only,
+      time,
+      late,
+    });
     history?.add({ sent: false, private: only, from, with: [{ key, name: from }], text });
   }
+}
+
+/** What tells it from all other lines. */
+function lineId({ author: key, instance, channel, number }: Line): string {
+  return `${memberId({ key, instance })}/${channel}/${number}`;
 }

@@ -19,9 +19,17 @@ export class LineNames {
     this.#trust = trust;
   }
 
-  /** Looks the name of a line up; undefined if that was done of late. */
+  /**
+   * Looks the name of a line up; undefined if that was done of late. What is due to be looked up
+   * again is, but nobody waits for it: most lines would.
+   */
   look(line: Named): Promise<void> | undefined {
-    return this.#seen.has(idOf(line)) ? undefined : this.#look(line);
+    const id = idOf(line);
+    if (this.#seen.has(id)) return undefined;
+    const before = this.#before.get(id);
+    if (before !== undefined) this.#note(id, before);
+    const looking = this.#look(line);
+    return before === undefined ? looking : undefined;
   }
 
   /** Whether another key, and not the author's, is known under the line's name. */
@@ -39,8 +47,12 @@ export class LineNames {
   async #look(line: Named): Promise<void> {
     const keys = await this.#keysOf(line.name);
     const own = keys.length === 0 || keys.some((key) => equalBytes(key, line.author));
+    this.#note(idOf(line), !own);
+  }
+
+  #note(id: string, isAnothers: boolean): void {
     if (this.#seen.size >= MAX_KEPT) this.forget();
-    this.#seen.set(idOf(line), !own);
+    this.#seen.set(id, isAnothers);
   }
 
   /** None where they cannot be read: that is no reason not to hear what is said. */

@@ -35,8 +35,9 @@ class Rig {
   readonly kept: unknown[] = [];
   readonly hearing: Hearing;
 
-  constructor(options: Partial<HearingOptions> = {}) {
+  constructor(options: Partial<HearingOptions> = {}, json = true) {
     const output = {
+      json,
       message: (from: string, text: string, options: MessageOptions) => {
         this.happened.push(`shown ${text}`);
         this.shown.push({ from, text, ...options });
@@ -145,4 +146,12 @@ Deno.test("Hearing.flushed() resolves at once where nothing waits", async () => 
   await settled();
   await rig.hearing.flushed();
   assertEquals(rig.happened.length, 3);
+});
+
+Deno.test("Hearing does not make up what tells lines apart where nobody is shown it", async () => {
+  const rig = new Rig({}, false);
+  rig.hearing.hear(line(1));
+  await rig.hearing.flushed();
+  const [{ id, key } = {}] = rig.shown;
+  assertEquals([id, key], [undefined, undefined]);
 });
