@@ -11,7 +11,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { equalBytes } from "../protocol/bytes.ts";
 import { FileError } from "../protocol/errors.ts";
-import { MAX_REMEMBERED_MEMBERS } from "../protocol/limits.ts";
+import { MAX_REMEMBERED_MEMBERS, SETTLED_AFTER_MS } from "../protocol/limits.ts";
 import type { RememberedMember } from "../protocol/memberships.ts";
 import {
   adopt,
@@ -43,6 +43,9 @@ const SCHEMA = `
     state TEXT NOT NULL
   );
 `;
+
+/** As `Memberships.remembered` has them: those who stayed a moment only come last. */
+const REMEMBERED_ORDER = `last_seen - member_since < ${SETTLED_AFTER_MS}, last_seen DESC`;
 
 /** "p2pm" */
 export const MESH_KIND: DatabaseKind = { applicationId: 0x7032706d, version: 1, schema: SCHEMA };
@@ -182,7 +185,7 @@ export class MeshStore implements Disposable {
     this.#prepare("UPDATE members SET last_seen = ?1 WHERE last_seen > ?1").run(now);
     this.#prepare(
       `DELETE FROM members WHERE state <> 'present' AND key NOT IN (
-         SELECT key FROM members ORDER BY last_seen DESC LIMIT ${MAX_REMEMBERED_MEMBERS})`,
+         SELECT key FROM members ORDER BY ${REMEMBERED_ORDER} LIMIT ${MAX_REMEMBERED_MEMBERS})`,
     ).run();
   }
 
@@ -204,7 +207,7 @@ export class MeshStore implements Disposable {
   }
 
   #readMembers(): RememberedMember[] {
-    return this.#prepare("SELECT * FROM members ORDER BY last_seen DESC").all().map((row) => ({
+    return this.#prepare(`SELECT * FROM members ORDER BY ${REMEMBERED_ORDER}`).all().map((row) => ({
       key: row.key as Uint8Array,
       name: row.name as string,
       signingKey: row.signing_key as Uint8Array,

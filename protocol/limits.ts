@@ -259,9 +259,15 @@ export const MAX_STALLED_TLS = 16;
 export const MAX_SESSIONS = 256;
 /** Members that are dialled at once. */
 export const MAX_MEMBER_DIALS = 8;
+/** Of these, so many are for those never met alone, and so many for those who stayed for a minute. */
+export const RESERVED_MEMBER_DIALS = 2;
+/** Milliseconds that somebody who dialled us has to come back by itself before we dial it. */
+export const DIAL_AWAY_AFTER_MS = 5_000;
 /** Members never met that are dialled because one and the same member tells of them. */
 export const MAX_UNMET_PER_TELLER = 32;
 /** Members that are kept in mind to be dialled. */
 export const MAX_DIAL_CANDIDATES = 512;
 /** Members of which it is kept on disk that they were here. */
 export const MAX_REMEMBERED_MEMBERS = 256;
+/** Milliseconds that a member stays before it is not among the first to be forgotten. */
+export const SETTLED_AFTER_MS = 60_000;

@@ -8,7 +8,7 @@
  *                         └──▶ left ── joined: a member from now on ──▶ present
  */
 import type { Address } from "./address.ts";
-import { MAX_REMEMBERED_MEMBERS, MEMBER_GRACE_MS } from "./limits.ts";
+import { MAX_REMEMBERED_MEMBERS, MEMBER_GRACE_MS, SETTLED_AFTER_MS } from "./limits.ts";
 import type { KeyedMember } from "./member.ts";
 
 /** What is kept of somebody who is, or was, a member. */
@@ -83,9 +83,18 @@ export class Memberships {
     return known !== undefined && this.#isMember(known);
   }
 
-  /** All that are kept in mind, those last seen first. */
+  /**
+   * All that are kept in mind, those last seen first; behind them those who stayed a moment only, for
+   * anybody can come by as many as they like.
+   */
   get remembered(): RememberedMember[] {
-    return [...this.#all.values()].sort((a, b) => b.lastSeen - a.lastSeen);
+    return [...this.#all.values()]
+      .sort((a, b) => Number(hasStayed(b)) - Number(hasStayed(a)) || b.lastSeen - a.lastSeen);
+  }
+
+  /** Milliseconds since somebody was lost; undefined if it is here, or has left. */
+  lostFor({ state, lastSeen }: RememberedMember): number | undefined {
+    return state === "lost" ? this.#time() - lastSeen : undefined;
   }
 
   /** What has changed since this was last asked, for whoever keeps it. */
@@ -105,10 +114,14 @@ export class Memberships {
     this.#changed.add(id);
   }
 
-  /** Whoever was not seen for longest is forgotten first; who is present is not. */
+  /** The last of those remembered are forgotten first; who is present is not. */
   #bound(): void {
     for (const { key, state } of this.remembered.slice(MAX_REMEMBERED_MEMBERS)) {
       if (state !== "present") this.#all.delete(key.toHex());
     }
   }
+}
+
+function hasStayed({ memberSince, lastSeen }: RememberedMember): boolean {
+  return lastSeen - memberSince >= SETTLED_AFTER_MS;
 }

@@ -226,6 +226,24 @@ Deno.test("MeshStore keeps what a member told last, and of those who are gone th
   );
 });
 
+Deno.test("MeshStore has those who stayed a moment make room for those who stayed for longer", async () => {
+  using rig = new Rig();
+  const many = Array.from({ length: 2 * MAX_REMEMBERED_MEMBERS }, (_, i) => {
+    const key = bytes(32, 4);
+    key.set([i >> 8, i & 255]);
+    return member({ key, state: "lost", memberSince: NOON, lastSeen: NOON + 59_999 });
+  });
+  rig.now += 60_000;
+  {
+    using store = await rig.open();
+    const stayed = { memberSince: NOON - 60_000, lastSeen: NOON };
+    store.write({ members: [member({ ...stayed, state: "lost" }), ...many] });
+    store.sweep();
+  }
+  const { members } = await rig.restored();
+  assertEquals([members.length, members[0]!.key], [MAX_REMEMBERED_MEMBERS, BOB]);
+});
+
 Deno.test("MeshStore keeps the members only, where nothing that is said is to be kept", async () => {
   using rig = new Rig();
   {

@@ -3,7 +3,8 @@ import { MAX_REMEMBERED_MEMBERS } from "../../protocol/limits.ts";
 import { Memberships, type RememberedMember } from "../../protocol/memberships.ts";
 import { member } from "../fakes/mesh_members.ts";
 
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 const START = 1_700_000_000_000;
 
 class Rig {
@@ -105,4 +106,21 @@ Deno.test("Memberships keeps those last seen in mind, in that order, and all who
   assertEquals(remembered.length, MAX_REMEMBERED_MEMBERS + 1);
   assertEquals(remembered.at(-1)!.key, bob.key);
   assertEquals(remembered[0]!.lastSeen, rig.now);
+});
+
+Deno.test("Memberships: as many as come and go at once do not have those who stayed forgotten", () => {
+  const rig = new Rig();
+  rig.memberships.present(bob);
+  rig.now += MINUTE_MS;
+  rig.memberships.absent(bob.key, "lost");
+  for (let number = 0; number < 2 * MAX_REMEMBERED_MEMBERS; number++) {
+    const key = new Uint8Array(32).fill(5);
+    new DataView(key.buffer).setUint32(0, number);
+    rig.memberships.present({ ...member(5), key });
+    rig.now += 1_000;
+    rig.memberships.absent(key, "lost");
+  }
+  const { remembered } = rig.memberships;
+  assertEquals([remembered.length, remembered[0]!.key], [MAX_REMEMBERED_MEMBERS, bob.key]);
+  assertEquals(rig.memberships.present(bob), { since: START, returning: true });
 });
