@@ -34,8 +34,11 @@ export interface OwnRelay {
 }
 
 export interface MemberRouteOptions extends Pick<RouteOptions, "identity" | "clock"> {
-  /** Asked for each attempt: where a member is may change while a session with it goes on. */
-  member: () => MemberTarget;
+  /**
+   * Asked for each attempt: where a member is may change while a session with it goes on.
+   * @param session that is to go on; undefined before it has begun
+   */
+  member: (session?: KnownPeer) => MemberTarget;
   /** Whether it may come in under its name; as `Route.admit`. */
   admit: (name: string, key: Uint8Array) => Promise<void>;
   /** Where we take connections ourselves: nobody else does there. */
@@ -68,7 +71,7 @@ export class MemberRoute implements Route {
    *   the member may be back at one of them
    */
   async connect(signal: AbortSignal, peer?: KnownPeer): Promise<Found> {
-    const member = this.#options.member();
+    const member = this.#options.member(peer);
     const key = peer?.remoteKey ?? member.key;
     const failed = Promise.withResolvers<void>();
     const straight = (signal: AbortSignal) =>

@@ -6,20 +6,27 @@
  *     ─────────────────────────▶ waiting ───────────────▶ being dialled ─────────────▶ waiting
  *                                   │  linked: a session with it has begun
  *                                   └──────────────────────▶ linked ──── lost ───────▶ waiting
- *                                                              └──────── gone ───────▶ not wanted
+ *                                                             │ ▲└────── gone ───────▶ not wanted
+ *                                             its connection  │ │ back, or another session
+ *                                                   is lost   ▼ │
+ *                                                             away ───── due, as who is waiting
  *
  * All that others tell may be wrong: so an attempt is for a pair of instance and key, whatever the
  * addresses, pauses grow with every failure and outlast the telling, and nobody has us try more
- * than 32 that were never met.
+ * than 32 that were never met. Nor may those who came for a moment, and are gone, keep us from the
+ * others: some attempts are for these alone.
  */
 import type { Address } from "./address.ts";
 import {
+  DIAL_AWAY_AFTER_MS,
   MAX_DIAL_CANDIDATES,
   MAX_MEMBER_DIALS,
   MAX_MEMBERS,
   MAX_UNMET_PER_TELLER,
   MEMBER_GRACE_MS,
+  RESERVED_MEMBER_DIALS,
   SECOND_DIALLER_MS,
+  SETTLED_AFTER_MS,
 } from "./limits.ts";
 import { compareMembers, type KeyedMember, memberId } from "./member.ts";
 import { interleaveAddresses, usableAddresses } from "./member_addresses.ts";
@@ -28,6 +35,10 @@ import { interleaveAddresses, usableAddresses } from "./member_addresses.ts";
 const FIRST_PAUSE_MS = 1_000;
 /** For whom we have met. */
 const LONGEST_PAUSE_MS = 60_000;
+/** For whom we have met and lost a short while ago: it is most likely about to be back. */
+const LONGEST_PAUSE_AT_FIRST_MS = 10_000;
+/** How long that is. */
+const AT_FIRST_MS = 300_000;
 /** For whom we have never met, and whom we may be unable to reach, or who may not exist. */
 const LONGEST_UNMET_PAUSE_MS = 300_000;
 /** Milliseconds for a session to show who it is with, before it counts as one that came to nothing. */
@@ -59,7 +70,10 @@ export interface DialTarget {
 }
 
 /** Somebody who was a member once; which instance it is now is not known. */
-export type FormerMember = Omit<DialTarget, "id">;
+export interface FormerMember extends Omit<DialTarget, "id"> {
+  /** Milliseconds since it was lost; undefined if it has left. */
+  readonly lostForMs?: number | undefined;
+}
 
 export interface DialPlanOptions {
   /** Who we are. */
@@ -73,7 +87,20 @@ export interface DialPlanOptions {
 }
 
 /** What a member is to the plan. */
-type Who = FormerMember & { readonly instance?: Uint8Array };
+type Who = Omit<DialTarget, "id"> & { readonly instance?: Uint8Array };
+
+/** How well we know somebody: met is whom we had a session with that lasted; settled who stayed. */
+type Acquaintance = "never met" | "met" | "settled";
+
+/** How many of each. */
+type Counts = Record<Acquaintance, number>;
+
+/** Attempts that nobody else gets; those whom we know least come first. */
+const RESERVED: Readonly<Counts> = {
+  "never met": RESERVED_MEMBER_DIALS,
+  "met": 0,
+  "settled": RESERVED_MEMBER_DIALS,
+};
 
 /** What a session tells of somebody: its addresses are looked at only when it is to be dialled. */
 class Telling {
@@ -94,14 +121,15 @@ interface Candidate {
   who: Who;
   /** Whether it is as it has told itself. */
   own: boolean;
-  /** Whether there was a session with it that lasted. */
-  met: boolean;
+  acquaintance: Acquaintance;
   /** What is told of it now, by the session in which it is. */
   readonly told: Map<string, Telling>;
   /** Those who have told of it, in hexadecimal: for each it counts as one of theirs. */
   readonly tellers: Set<string>;
   /** Until when it is dialled though nobody tells of it. */
   wantedUntil: number;
+  /** Until when it counts as lost a short while ago. */
+  freshUntil: number;
   /** Until when it is not dialled though somebody tells of it: it said goodbye. */
   goneUntil: number;
   failures: number;
@@ -110,6 +138,8 @@ interface Candidate {
   hurriedAt: number;
   hurries: number;
   linkedAt: number | undefined;
+  /** Whether the session with it has no connection, and it is not for us to find another. */
+  away: boolean;
   dialling: boolean;
 }
 
@@ -184,12 +214,28 @@ export class DialPlan {
   lost(id: string, soon = 0): void {
     const candidate = this.#candidates.get(id);
     if (candidate?.linkedAt === undefined) return;
-    const lasted = this.#now - candidate.linkedAt >= LASTING_MS;
-    if (lasted) candidate.failures = candidate.hurries = 0;
-    candidate.met ||= lasted;
+    this.#noteStay(candidate, candidate.linkedAt);
     this.#unlink(candidate);
     candidate.wantedUntil = this.#now + MEMBER_GRACE_MS;
     this.#pause(candidate, soon + this.#turn(candidate.who));
+  }
+
+  /**
+   * The connection is lost of a session that the member has dialled: it is to find another, but may
+   * be unable to, where we can.
+   */
+  away(id: string): void {
+    const candidate = this.#candidates.get(id);
+    if (candidate?.linkedAt === undefined) return;
+    this.#noteStay(candidate, candidate.linkedAt);
+    candidate.away = true;
+    candidate.nextAt = Math.max(candidate.nextAt, this.#now + DIAL_AWAY_AFTER_MS);
+  }
+
+  /** That session goes on, or there is another with a connection. */
+  back(id: string): void {
+    const candidate = this.#candidates.get(id);
+    if (candidate) candidate.away = false;
   }
 
   /** A member has said goodbye, or one of us has sent the other away. */
@@ -206,8 +252,10 @@ export class DialPlan {
     for (const member of members.slice(0, MAX_MEMBERS)) {
       if (this.#ofKey(member.key).some(({ linkedAt }) => linkedAt !== undefined)) continue;
       const candidate = this.#of(member.key.toHex(), member);
-      candidate.own = candidate.met = true;
+      candidate.own = true;
+      candidate.acquaintance = "settled";
       candidate.wantedUntil = Infinity;
+      candidate.freshUntil = this.#now + AT_FIRST_MS - (member.lostForMs ?? Infinity);
     }
   }
 
@@ -216,10 +264,16 @@ export class DialPlan {
     this.#forget();
     const waiting = this.#waiting()
       .filter(({ nextAt }) => nextAt <= this.#now)
-      .sort((a, b) => Number(b.met) - Number(a.met) || a.nextAt - b.nextAt);
-    let free = MAX_MEMBER_DIALS - this.#inFlight;
-    return waiting.filter((each) => free > 0 && (each.met || this.#spend()) && free-- > 0)
-      .map((candidate) => this.#begin(candidate));
+      .sort((a, b) => Number(isMet(b)) - Number(isMet(a)) || a.nextAt - b.nextAt);
+    const targets: DialTarget[] = [];
+    const dialling = this.#countDialling();
+    for (const candidate of waiting) {
+      if (!hasRoom(dialling, candidate)) continue;
+      if (!isMet(candidate) && !this.#spend()) continue;
+      dialling[candidate.acquaintance]++;
+      targets.push(this.#begin(candidate));
+    }
+    return targets;
   }
 
   /**
@@ -227,9 +281,9 @@ export class DialPlan {
    * of an attempt among it.
    */
   nextDue(): number {
-    if (this.#inFlight >= MAX_MEMBER_DIALS) return Infinity;
-    const waits = this.#waiting().map((each) =>
-      Math.max(0, each.nextAt - this.#now, each.met ? 0 : this.#untilBudget())
+    const dialling = this.#countDialling();
+    const waits = this.#waiting().filter((each) => hasRoom(dialling, each)).map((each) =>
+      Math.max(0, each.nextAt - this.#now, isMet(each) ? 0 : this.#untilBudget())
     );
     return Math.ceil(Math.min(Infinity, ...waits));
   }
@@ -273,8 +327,19 @@ export class DialPlan {
     return this.#options.now();
   }
 
+  /** How long somebody stayed, who is not here any more: it is known better then, and dialled anew. */
+  #noteStay(candidate: Candidate, since: number): void {
+    const stayed = this.#now - since;
+    if (stayed < LASTING_MS) return;
+    candidate.failures = candidate.hurries = 0;
+    if (stayed >= SETTLED_AFTER_MS) candidate.acquaintance = "settled";
+    else if (!isMet(candidate)) candidate.acquaintance = "met";
+    candidate.freshUntil = this.#now + AT_FIRST_MS;
+  }
+
   #unlink(candidate: Candidate): void {
     candidate.linkedAt = undefined;
+    candidate.away = false;
     candidate.triedAt = this.#now;
     this.#linked.delete(candidate);
   }
@@ -285,8 +350,12 @@ export class DialPlan {
     return { id: candidate.id, ...this.#where(candidate) };
   }
 
-  get #inFlight(): number {
-    return [...this.#candidates.values()].filter(({ dialling }) => dialling).length;
+  #countDialling(): Counts {
+    const counts: Counts = { "never met": 0, "met": 0, "settled": 0 };
+    for (const { dialling, acquaintance } of this.#candidates.values()) {
+      if (dialling) counts[acquaintance]++;
+    }
+    return counts;
   }
 
   #ofKey(key: Uint8Array): Candidate[] {
@@ -303,10 +372,11 @@ export class DialPlan {
       key: who.key.toHex(),
       who,
       own: false,
-      met: false,
+      acquaintance: "never met",
       told: new Map(),
       tellers: new Set(),
       wantedUntil: 0,
+      freshUntil: 0,
       goneUntil: 0,
       failures: 0,
       nextAt: this.#now,
@@ -314,6 +384,7 @@ export class DialPlan {
       hurriedAt: -Infinity,
       hurries: 0,
       linkedAt: undefined,
+      away: false,
       dialling: false,
     };
     this.#candidates.set(id, candidate);
@@ -366,12 +437,17 @@ export class DialPlan {
   }
 
   #pause(candidate: Candidate, extraMs: number): void {
-    const longest = candidate.met && candidate.wantedUntil < Infinity
-      ? LONGEST_PAUSE_MS
-      : LONGEST_UNMET_PAUSE_MS;
+    const longest = this.#longestPause(candidate);
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** candidate.failures, longest);
     candidate.failures++;
     candidate.nextAt = this.#now + Math.min(pause * (0.5 + this.#random()), longest) + extraMs;
+  }
+
+  #longestPause(candidate: Candidate): number {
+    if (candidate.freshUntil > this.#now) return LONGEST_PAUSE_AT_FIRST_MS;
+    // Who is looked for may have been gone for years.
+    if (isMet(candidate) && candidate.wantedUntil < Infinity) return LONGEST_PAUSE_MS;
+    return LONGEST_UNMET_PAUSE_MS;
   }
 
   #isSelf({ key, instance }: KeyedMember): boolean {
@@ -379,9 +455,10 @@ export class DialPlan {
   }
 
   #isWanted(candidate: Candidate): boolean {
-    const { told, linkedAt, wantedUntil, goneUntil, who } = candidate;
-    if (linkedAt !== undefined || goneUntil > this.#now || this.#isOther(candidate)) return false;
-    if (told.size === 0 && wantedUntil <= this.#now) return false;
+    const { told, linkedAt, away, wantedUntil, goneUntil, who } = candidate;
+    if (linkedAt !== undefined && !away) return false;
+    if (goneUntil > this.#now || this.#isOther(candidate)) return false;
+    if (!away && told.size === 0 && wantedUntil <= this.#now) return false;
     return this.#options.banned?.(who.key) !== true;
   }
 
@@ -401,8 +478,9 @@ export class DialPlan {
   }
 
   /** What itself said of where it is comes first of each, then what others say. */
-  #where({ key, who, told, own }: Candidate): Omit<DialTarget, "id"> {
-    const taken = this.#places(key);
+  #where(candidate: Candidate): Omit<DialTarget, "id"> {
+    const { who, told, own } = candidate;
+    const taken = this.#placesOfOthers(candidate);
     const others = [...told.values()];
     const lists = others.map(({ addresses }) => addresses);
     const addresses = interleaveAddresses(own ? [who.addresses, ...lists] : lists)
@@ -412,9 +490,10 @@ export class DialPlan {
     return { key: who.key, name, addresses, relay };
   }
 
-  /** Where another instance of the key is now: whoever was there before it is not any more. */
-  #places(key: string): Address[] {
-    return [...this.#linked].filter((each) => each.key === key).flatMap(({ who }) => who.addresses);
+  /** Where other instances of the key are now: whoever was there before them is not any more. */
+  #placesOfOthers(candidate: Candidate): Address[] {
+    return [...this.#linked].filter((each) => each !== candidate && each.key === candidate.key)
+      .flatMap(({ who }) => who.addresses);
   }
 
   /** Takes an attempt at somebody never met from what there is of them. */
@@ -432,12 +511,15 @@ export class DialPlan {
     return Math.max(0, 1 - this.#unmetBudget) * UNMET_EVERY_MS;
   }
 
-  /** Somebody whom we meet is taken up in any case, in place of whoever was tried longest ago. */
+  /**
+   * Somebody whom we meet is taken up in any case, in place of whoever was tried longest ago, of
+   * those whom we know least.
+   */
   #makeRoom(): void {
     if (this.#candidates.size < MAX_DIAL_CANDIDATES) return;
     const idle = [...this.#candidates.values()]
       .filter((each) => !each.dialling && !this.#linked.has(each))
-      .sort((a, b) => Number(a.met) - Number(b.met) || a.triedAt - b.triedAt);
+      .sort((a, b) => rankOf(a) - rankOf(b) || a.triedAt - b.triedAt);
     if (idle[0]) this.#candidates.delete(idle[0].id);
   }
 
@@ -451,4 +533,23 @@ export class DialPlan {
       }
     }
   }
+}
+
+/** Whether there may be another attempt, and it need not be left to those whom we know otherwise. */
+function hasRoom(dialling: Counts, { acquaintance }: Candidate): boolean {
+  let taken = 0;
+  for (const [each, reserved] of Object.entries(RESERVED)) {
+    const count = dialling[each as Acquaintance];
+    taken += each === acquaintance ? count : Math.max(count, reserved);
+  }
+  return taken < MAX_MEMBER_DIALS;
+}
+
+function isMet({ acquaintance }: Candidate): boolean {
+  return acquaintance !== "never met";
+}
+
+/** More for whom we know better. */
+function rankOf({ acquaintance }: Candidate): number {
+  return Object.keys(RESERVED).indexOf(acquaintance);
 }

@@ -93,15 +93,25 @@ export class Roster {
   joined(id: string, who: KeyedMember, facts: SessionFacts): Verdict {
     if (compareMembers(this.#self, who) === 0) return { keep: false };
     const link: Link = { ...facts, id, member: usable(who, facts), away: false };
-    const same = this.#linkOf(memberId(who));
-    if (same && !same.away && !this.#precedes(link, same)) return { keep: false, other: same.id };
-    const replaced = same ?? this.#predecessorOf(link);
+    const other = this.#rivalOf(link);
+    if (other) return { keep: false, other: other.id };
+    const replaced = this.#linkOf(memberId(who)) ?? this.#predecessorOf(link);
     if (replaced) this.#replace(replaced, link);
     this.#links.set(id, link);
     this.dials.linked(link.member);
+    this.dials.back(memberId(link.member));
     this.#revision++;
     const membership = this.memberships.present(link.member);
     return { keep: true, ...membership, ...replaced && { replaces: replaced.id } };
+  }
+
+  /**
+   * The session that would stay instead of one in which a member says who it is. If the other side
+   * has no use for it any more, which may have lost its connection sooner, that is to be found out
+   * first.
+   */
+  rivalOf(id: string, who: KeyedMember, facts: SessionFacts): string | undefined {
+    return this.#rivalOf({ ...facts, id, member: who, away: false })?.id;
   }
 
   /**
@@ -123,22 +133,28 @@ export class Roster {
 
   /**
    * The connection of a session is lost; the session waits for another.
+   * @param options.replaceable whether another session is to take its place, if this machine can
+   *   begin one sooner. Default: yes
    * @returns the session that has taken its place, and its name here, if its program has been started
    *   anew meanwhile: this one is then to be ended with GOODBYE 7
    */
-  away(id: string): string | undefined {
+  away(id: string, { replaceable = true } = {}): string | undefined {
     const link = this.#links.get(id);
     if (!link) return undefined;
     link.away = true;
     const successor = this.#successorOf(link);
     if (successor) this.#replace(link, successor);
+    // Whoever dialled dials again.
+    else if (!link.dialled && replaceable) this.dials.away(memberId(link.member));
     return successor?.id;
   }
 
   /** The session goes on. */
   back(id: string): void {
     const link = this.#links.get(id);
-    if (link) link.away = false;
+    if (!link) return;
+    link.away = false;
+    this.dials.back(memberId(link.member));
   }
 
   /** A session is over. One that was to be ended by a verdict has no part in this any more. */
@@ -192,6 +208,11 @@ export class Roster {
 
   #linkOf(member: string): Link | undefined {
     return [...this.#links.values()].find((each) => memberId(each.member) === member);
+  }
+
+  #rivalOf(link: Link): Link | undefined {
+    const same = this.#linkOf(memberId(link.member));
+    return same && !same.away && !this.#precedes(link, same) ? same : undefined;
   }
 
   /** Whether of two sessions with the same member the first stays. Both sides see it alike. */

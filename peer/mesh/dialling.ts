@@ -6,6 +6,7 @@ import { dialSession } from "../dialer.ts";
 import type { Host } from "../host.ts";
 import { MemberRoute } from "../member_route.ts";
 import type { Reachable } from "./reachable.ts";
+import type { KnownPeer } from "../route.ts";
 import type { Session } from "../session.ts";
 
 export interface DiallingOptions {
@@ -19,6 +20,8 @@ export interface DiallingOptions {
   admit: (name: string, key: Uint8Array) => Promise<void>;
   /** Takes a session in. */
   enter: (session: Session) => Promise<void>;
+  /** Which member a session is with, as the dial plan calls it; undefined before it has said so. */
+  memberOf: (session: KnownPeer) => string | undefined;
 }
 
 export class Dialling {
@@ -75,11 +78,12 @@ export class Dialling {
   }
 
   #routeTo(target: DialTarget): MemberRoute {
-    const { host, dials, clock, admit, reachable } = this.#options;
+    const { host, dials, clock, admit, reachable, memberOf } = this.#options;
     const { relay, relayOnly } = reachable();
     return new MemberRoute({
-      // It may be elsewhere by the time that its session needs another connection.
-      member: () => dials.where(target.id) ?? target,
+      // By the time that its session needs another connection it may be elsewhere, and have said so
+      // itself: whom others told of, or who was here years ago, may be another instance.
+      member: (session) => dials.where((session && memberOf(session)) ?? target.id) ?? target,
       identity: host.identity,
       clock,
       admit,

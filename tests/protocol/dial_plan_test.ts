@@ -75,7 +75,7 @@ Deno.test("DialPlan: pauses double with each failure, to five minutes for whom w
   assert(pauses.length < 25, `${pauses.length} attempts in an hour`);
 });
 
-Deno.test("DialPlan: a lost member is dialled for an hour, once a minute at least", () => {
+Deno.test("DialPlan: a lost member is dialled for an hour, each 10 s at first, then each minute", () => {
   const rig = new Rig();
   const bob = member(1, { began: 9 });
   rig.plan.linked(bob);
@@ -84,7 +84,11 @@ Deno.test("DialPlan: a lost member is dialled for an hour, once a minute at leas
   const lostAt = rig.now;
   rig.fail(2 * HOUR_MS);
   const times = rig.attempts.map(({ at }) => at - lostAt);
-  assertEquals(times.slice(0, 7), [1, 3, 7, 15, 31, 63, 123].map((s) => s * 1_000));
+  assertEquals(times.slice(0, 7), [1, 3, 7, 15, 25, 35, 45].map((s) => s * 1_000));
+  const pauses = times.slice(1).map((at, index) => at - times[index]!);
+  const atFirst = pauses.filter((_, index) => times[index]! < 5 * MINUTE_MS);
+  const later = pauses.slice(atFirst.length);
+  assertEquals([Math.max(...atFirst), new Set(later)], [10_000, new Set([MINUTE_MS])]);
   assert(times.at(-1)! > HOUR_MS - MINUTE_MS && times.at(-1)! < HOUR_MS);
   assertEquals(rig.plan.nextDue(), Infinity);
 });
@@ -143,13 +147,98 @@ Deno.test("DialPlan: an attempt that has led to somebody else is not repeated at
   assertEquals([rig.plan.wants(memberId(bob)), rig.plan.nextDue()], [false, Infinity]);
 });
 
-Deno.test("DialPlan: eight at once, and the next when one is over", () => {
+Deno.test("DialPlan: six at once whom we never met, and the next when one is over", () => {
   const rig = new Rig();
   rig.tell(...Array.from({ length: 20 }, (_, number) => invented(number)));
   const begun = rig.begin();
-  assertEquals([begun.length, rig.begin().length, rig.plan.nextDue()], [8, 0, Infinity]);
+  assertEquals([begun.length, rig.begin().length, rig.plan.nextDue()], [6, 0, Infinity]);
   rig.plan.dialled(begun[0]!, "failed");
   assertEquals([rig.plan.nextDue(), rig.begin().length], [0, 1]);
+});
+
+Deno.test("DialPlan: neither those met, nor those never met, nor who came for a moment, take all", () => {
+  const rig = new Rig();
+  const [friends, strangers, guests] = [1, 2, 3].map((hundreds) =>
+    Array.from({ length: 20 }, (_, number) => invented(hundreds * 100 + number))
+  );
+  const of = (group: KeyedMember[], begun: string[]) =>
+    group.filter((each) => begun.includes(memberId(each))).length;
+  const lose = (group: KeyedMember[]) => group.forEach((each) => rig.plan.lost(memberId(each)));
+  friends!.forEach((each) => rig.plan.linked(each));
+  rig.now += MINUTE_MS;
+  guests!.forEach((each) => rig.plan.linked(each));
+  rig.now += 20_000;
+  lose(guests!);
+  rig.now += 2_000;
+  const first = rig.begin();
+  assertEquals([of(guests!, first), first.length], [4, 4]);
+  lose(friends!);
+  rig.tell(...strangers!);
+  assertEquals(rig.plan.nextDue(), 0);
+  const second = rig.begin();
+  assertEquals([of(strangers!, second), second.length], [2, 2]);
+  assertEquals(rig.plan.nextDue(), 1_000);
+  rig.now += 1_000;
+  assertEquals([of(friends!, rig.begin()), rig.plan.nextDue()], [2, Infinity]);
+  rig.plan.dialled(first[0]!, "failed");
+  const third = rig.begin();
+  assertEquals([of(guests!, third), third.length], [1, 1], "who has waited for longest");
+});
+
+Deno.test("DialPlan: whoever dialled us is dialled when it is away for 5 s, until it is back", () => {
+  const rig = new Rig();
+  const bob = member(1, { began: 9 });
+  const id = memberId(bob);
+  rig.plan.linked(bob);
+  rig.now += MINUTE_MS;
+  rig.plan.away(id);
+  assertEquals(rig.plan.nextDue(), 5_000);
+  rig.now += 5_000;
+  assertEquals(rig.begin(), [id]);
+  assertEquals(rig.attempts[0]!.hosts, ["192.168.1.1"]);
+  rig.plan.dialled(id, "failed");
+  assertEquals(rig.plan.nextDue(), 1_000);
+  rig.plan.back(id);
+  assertEquals([rig.plan.nextDue(), rig.plan.wants(id)], [Infinity, false]);
+  rig.plan.away(id);
+  rig.fail(MINUTE_MS);
+  const pauses = rig.times.slice(1).map((at, index) => at - rig.times[index]!);
+  assertEquals(pauses.slice(0, 7), [5, 1, 2, 4, 8, 10, 10].map((s) => s * 1_000));
+  rig.plan.lost(id);
+  assertEquals(rig.plan.nextDue(), 1_000);
+});
+
+Deno.test("DialPlan: where somebody is with whom there is a session, it says itself", () => {
+  const rig = new Rig();
+  const at = (host: string) => member(1, { began: 9, addresses: [{ host, port: 1 }] });
+  rig.plan.linked(at("10.0.0.1"));
+  rig.tell(at("10.0.0.2"));
+  const hosts = () => rig.plan.where(memberId(member(1, { began: 9 })))?.addresses;
+  assertEquals(hosts()?.map(({ host }) => host), ["10.0.0.1", "10.0.0.2"]);
+});
+
+Deno.test("DialPlan: who is remembered, and was lost a short while ago, is dialled each 10 s at first", () => {
+  for (const lostForMs of [4 * MINUTE_MS, undefined]) {
+    const rig = new Rig();
+    rig.plan.remember([{ ...member(1), lostForMs }]);
+    rig.fail(MINUTE_MS);
+    const wanted = lostForMs ? [0, 1, 3, 7, 15, 25, 35, 45, 55] : [0, 1, 3, 7, 15, 31];
+    assertEquals(rig.times, wanted.map((s) => s * 1_000));
+  }
+});
+
+Deno.test("DialPlan: 512 who came for a moment do not have those who stayed forgotten", () => {
+  const rig = new Rig();
+  const bob = member(1, { began: 9 });
+  rig.plan.linked(bob);
+  rig.now += MINUTE_MS;
+  rig.plan.lost(memberId(bob));
+  for (let number = 0; number < 600; number++) {
+    rig.plan.linked(invented(number));
+    rig.now += 10_000;
+    rig.plan.lost(memberId(invented(number)));
+  }
+  assert(rig.plan.where(memberId(bob)));
 });
 
 Deno.test("DialPlan: a member is told at many addresses: the union, its own and each teller's first", () => {
