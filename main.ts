@@ -8,7 +8,7 @@ import { parseCommandLine } from "./peer/args.ts";
 import type { Environment } from "./peer/host.ts";
 import { Output } from "./peer/output.ts";
 import { describe, type Description } from "./peer/words.ts";
-import { InterruptedError } from "./protocol/errors.ts";
+import { InterruptedError, P2pError } from "./protocol/errors.ts";
 import config from "./deno.json" with { type: "json" };
 
 /** Runs what the command line asks for. */
@@ -108,7 +108,7 @@ async function main(argv: string[]): Promise<number> {
     return 0;
   } catch (error) {
     const description = describe(error);
-    report(output, description);
+    if (!(error instanceof P2pError && error.told)) report(output, description);
     return description.exit;
   }
 }

@@ -22,6 +22,7 @@ import {
   encodeHello,
   encodeStreamless,
   FrameType,
+  type Goodbye,
   GoodbyeCode,
   type Hello,
   type SessionFrame,
@@ -47,6 +48,9 @@ const REFUSALS: Partial<Record<ErrorCode, GoodbyeCode>> = {
   identity: GoodbyeCode.identityRefused,
   refused: GoodbyeCode.sentAway,
 };
+
+/** What is told again to whoever wants a session to go on that was ended so. */
+const LASTING_GOODBYES: readonly number[] = [GoodbyeCode.protocolError, GoodbyeCode.oneTooMany];
 
 export interface ListenerOptions {
   /** The address to listen on; undefined: all of this machine's, IPv4 and IPv6. */
@@ -83,8 +87,11 @@ export class Listener implements AsyncDisposable {
   readonly #certificates = new WeakMap<Session, Set<string>>();
   /** Connections that were given up inside TLS: there may be no way to close them. */
   #stalledTls = 0;
-  /** Why sessions were ended because of what came: the GOODBYE that says so may not have arrived. */
-  readonly #offences = new Map<string, string>();
+  /**
+   * With what sessions were ended because of what came, or as one too many: the other side may have
+   * had no connection then, or lost it before it was told.
+   */
+  readonly #dismissed = new Map<string, Goodbye>();
   readonly #closed = Promise.withResolvers<void>();
 
   /**
@@ -193,9 +200,9 @@ export class Listener implements AsyncDisposable {
       throw error;
     }
     const id = sessionKey(secure.remoteKey, hello.sessionId);
-    const offence = this.#offences.get(id);
-    if (offence !== undefined && hello.resumes) {
-      return await this.#dismiss(secure, hello, GoodbyeCode.protocolError, offence);
+    const goodbye = this.#dismissed.get(id);
+    if (goodbye && hello.resumes) {
+      return await this.#dismiss(secure, hello, goodbye.code, goodbye.text);
     }
     const known = this.#live.get(id);
     // A session only ever goes on inside TLS: none begins there.
@@ -235,17 +242,17 @@ export class Listener implements AsyncDisposable {
     this.#certificates.set(session, new Set());
     session.ended.then((end) => {
       this.#live.delete(key);
-      if (end.byUs && end.code === GoodbyeCode.protocolError) this.#remember(key, end);
+      if (end.byUs && LASTING_GOODBYES.includes(end.code)) this.#remember(key, end);
     });
     session.attach(secure, decoder, hello);
     this.sessions.push(session);
   }
 
-  #remember(key: string, { error }: SessionEnd): void {
-    this.#offences.set(key, error?.message ?? "");
-    if (this.#offences.size <= MAX_SESSIONS) return;
-    const [oldest] = this.#offences.keys();
-    this.#offences.delete(oldest!);
+  #remember(key: string, { code, error }: SessionEnd): void {
+    this.#dismissed.set(key, { code, text: error?.message ?? "" });
+    if (this.#dismissed.size <= MAX_SESSIONS) return;
+    const [oldest] = this.#dismissed.keys();
+    this.#dismissed.delete(oldest!);
   }
 
   /**
@@ -255,7 +262,7 @@ export class Listener implements AsyncDisposable {
   async #dismiss(
     secure: SecureConnection,
     hello: Hello,
-    code: GoodbyeCode,
+    code: number,
     text: string,
   ): Promise<void> {
     const greeting = encodeHello({ ...hello, received: 0, name: this.#options.name() });

@@ -12,11 +12,14 @@ import {
   StreamResetError,
 } from "../protocol/errors.ts";
 import { MAX_STREAMS } from "../protocol/limits.ts";
+import { memberId } from "../protocol/member.ts";
 import { FILES_KIND } from "../protocol/offer.ts";
 import { GoodbyeCode } from "../protocol/session_frame.ts";
 import { Chat } from "../transfer/chat.ts";
+import { systemClock } from "./clock.ts";
+import { Handovers } from "./handovers.ts";
 import type { Host } from "./host.ts";
-import { type Arrival, Mesh } from "./mesh/mesh.ts";
+import { Mesh } from "./mesh/mesh.ts";
 import type { Talk } from "./mesh/talk.ts";
 import type { Receiving } from "./receiving.ts";
 import type { Session, SessionEnd } from "./session.ts";
@@ -49,6 +52,7 @@ export interface Peer {
 
 /** How a visit went. */
 export interface Visit {
+  /** As it was at the end, if one session took another's place. */
   peer: Peer;
   end: SessionEnd;
   /** Whether at least one transfer from this peer was completed. */
@@ -72,6 +76,10 @@ export class Room {
   readonly #host: Host;
   readonly #receiving: Receiving;
   readonly #peers = new Set<Peer>();
+  /** The other sessions of members that have taken the place of one. */
+  readonly #successors = new WeakMap<Peer, Peer>();
+  readonly #visits = new WeakMap<Peer, Promise<Visit>>();
+  readonly #handovers = new Handovers<Peer>(systemClock);
   /** Transfers under way, in both directions. */
   readonly #transfers = new Set<Promise<unknown>>();
   /** Keys that are let in no more, in hexadecimal, and what they are told. */
@@ -97,7 +105,8 @@ export class Room {
   }
 
   /**
-   * Takes somebody in until the session is over and all that they said is shown.
+   * Takes somebody in until the session is over and all that they said is shown; or that which has
+   * taken its place meanwhile.
    * @param dialled whether it was us who dialled: we begin the chat then, and whoever called this
    *   tells what went wrong
    */
@@ -114,8 +123,23 @@ export class Room {
       here: false,
       renames: 0,
     };
-    const doings: Doings = { talk: undefined, transfers: new Set(), received: false };
     this.#peers.add(peer);
+    this.#visits.set(peer, this.#attend(peer));
+    return await this.#wholeVisit(peer);
+  }
+
+  /** How the visit went of a member whose sessions took the place of each other. */
+  async #wholeVisit(peer: Peer): Promise<Visit> {
+    const visit = (await this.#visits.get(peer))!;
+    const successor = this.#successors.get(peer);
+    if (!successor) return visit;
+    const rest = await this.#wholeVisit(successor);
+    return { ...rest, received: visit.received || rest.received };
+  }
+
+  async #attend(peer: Peer): Promise<Visit> {
+    const { session, dialled } = peer;
+    const doings: Doings = { talk: undefined, transfers: new Set(), received: false };
     session.onState = (state, reason) => {
       peer.whereabouts.changed(state, reason);
       this.mesh.changed(peer, state);
@@ -131,8 +155,8 @@ export class Room {
     const brokenOff = end.undelivered && end.unfinished.includes(FILES_KIND);
     const missed = brokenOff || this.mesh.hasMissed(peer, end);
     this.mesh.gone(peer, end);
-    this.#announceDeparture(peer, end, dialled);
-    if (this.#peers.size === 0) this.#tellDeserted();
+    await this.#announceDeparture(peer, end);
+    if (this.#isDeserted) this.#tellDeserted();
     return { peer, end, received: doings.received, missed };
   }
 
@@ -173,10 +197,23 @@ export class Room {
     this.mesh.renamed();
   }
 
-  /** Somebody is here, from now on. */
-  arrived(peer: Peer, how: Arrival = "new"): void {
-    if (!peer.here) peer.whereabouts.connected(how);
+  /**
+   * Somebody is here, from now on.
+   * @param before the other session with the same member whose place this one takes
+   */
+  arrived(peer: Peer, before?: Peer): void {
+    if (peer.here) return;
     peer.here = true;
+    const told = before ?? this.#handovers.take(handoverId(peer));
+    if (!told?.here) return peer.whereabouts.connected();
+    this.#successors.set(told, peer);
+    peer.whereabouts.takeOver(told.whereabouts);
+  }
+
+  /** Says what has gone wrong, once: whoever waits for the end of a visit may have to, too. */
+  tell(error: P2pError): void {
+    if (!error.told) this.#host.output.warn(error.message);
+    error.told = true;
   }
 
   /** Keeps account of a transfer that we began. */
@@ -197,7 +234,7 @@ export class Room {
 
   /** Resolves when nobody is here. */
   async deserted(): Promise<void> {
-    if (this.#peers.size > 0) {
+    if (!this.#isDeserted) {
       await new Promise<void>((resolve) => this.#waitForNobody.add(resolve));
     }
   }
@@ -210,8 +247,13 @@ export class Room {
   /** Ends every session. */
   async close(code: number = GoodbyeCode.done): Promise<void> {
     this.#closed = true;
+    this.#handovers.close();
     this.mesh.close();
     await Promise.all([...this.#peers].map((peer) => peer.session.end(code)));
+  }
+
+  get #isDeserted(): boolean {
+    return this.#peers.size + this.#handovers.size === 0;
   }
 
   #tellDeserted(): void {
@@ -279,16 +321,30 @@ export class Room {
     this.mesh.takesName(peer, name);
   }
 
-  #announceDeparture(peer: Peer, end: SessionEnd, dialled: boolean): void {
+  async #announceDeparture(peer: Peer, end: SessionEnd): Promise<void> {
     const { output } = this.#host;
     // There is another session with the same member.
-    if (peer.talk?.superfluous || end.code === GoodbyeCode.oneTooMany) return;
+    if (peer.talk?.superfluous) return;
+    if (end.code === GoodbyeCode.oneTooMany) return await this.#handOver(peer);
     if (!peer.here) {
       const why = end.error?.message ?? "it left before it had said anything";
       return output.say(`Connection from ${peer.session.remote} came to nothing: ${why}`);
     }
-    if (end.error && !dialled) output.warn(end.error.message);
+    if (end.error && !peer.dialled) this.tell(end.error);
     else if (!end.error && !end.byUs) output.say(`${peer.name} has left`);
     output.event("disconnected", { peer: peer.name });
   }
+
+  /** The other side has another session with us: most likely it is about to show here, too. */
+  async #handOver(peer: Peer): Promise<void> {
+    if (!peer.here || !peer.talk?.member || this.#closed) return;
+    if (!await this.#handovers.isLate(handoverId(peer), peer)) return;
+    const { output } = this.#host;
+    output.warn(`Lost ${peer.name}: the session was ended there for another, which has not come`);
+    output.event("disconnected", { peer: peer.name });
+  }
+}
+
+function handoverId({ talk }: Peer): string {
+  return talk?.member ? memberId(talk.member) : "";
 }

@@ -284,6 +284,11 @@ export class Session {
     return this.state === "connected";
   }
 
+  /** The kinds of the streams that have not ended in both directions. */
+  get unfinished(): string[] {
+    return Array.from(this.#mux.streams, ({ kind }) => kind);
+  }
+
   /** Opens a stream. Works while the session is away: it then waits with the rest. */
   open(kind: string, priority: Priority): ByteStream {
     if (this.#end) throw this.endError();
@@ -539,7 +544,7 @@ export class Session {
     how: Omit<SessionEnd, "undelivered" | "unfinished">,
   ): Promise<void> {
     if (this.#end) return void await this.ended;
-    const unfinished = Array.from(this.#mux.streams, ({ kind }) => kind);
+    const { unfinished } = this;
     const end = { ...how, undelivered: !this.delivered, unfinished };
     this.#end = end;
     this.#cancelHold?.();

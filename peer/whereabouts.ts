@@ -37,20 +37,23 @@ export class Whereabouts {
     this.#name = options.name ?? (() => session.remoteName);
   }
 
-  /**
-   * Tells who it is that we are connected to, and how.
-   * @param how "silently" where that has been told, of another session with it
-   */
-  connected(how: "new" | "back" | "silently" = "new"): void {
+  /** Tells who it is that we are connected to, and how. */
+  connected(): void {
     const { path, remote: address, remoteKey } = this.#session;
     const peer = this.#name();
     const key = fingerprint(remoteKey);
     this.#path = path;
-    if (how === "silently") return;
-    if (how === "back") this.#tellBack();
     this.#output.say(`Connected to ${peer} (${this.#way}, encrypted, key ${key})`);
     this.#output.event("connected", { peer, path, address, fingerprint: key });
     this.#tellRelayed();
+  }
+
+  /** Goes on where another session with the peer was told of: it is back, if it was away. */
+  takeOver(before: Whereabouts): void {
+    this.#path = before.#path;
+    this.#away = before.#away;
+    this.#relayedBecause = before.#relayedBecause;
+    if (this.#session.state === "connected") this.#found();
   }
 
   /** Tells of a change of the session's state, once the peer has been told of. */
@@ -71,7 +74,10 @@ export class Whereabouts {
   #found(): void {
     const { path } = this.#session;
     const peer = this.#name();
-    if (this.#away) this.#tellBack();
+    if (this.#away) {
+      this.#output.say(this.#words.back(peer));
+      this.#output.event("back", { peer, path });
+    }
     this.#away = false;
     if (path !== this.#path) {
       this.#output.say(`The way to ${peer} is now ${this.#way}`);
@@ -79,12 +85,6 @@ export class Whereabouts {
     }
     this.#path = path;
     this.#tellRelayed();
-  }
-
-  #tellBack(): void {
-    const { path } = this.#session;
-    this.#output.say(this.#words.back(this.#name()));
-    this.#output.event("back", { peer: this.#name(), path });
   }
 
   /** Once, until there is another reason, or another way. */

@@ -25,6 +25,8 @@ export interface P2pErrorOptions {
 export class P2pError extends Error {
   readonly code: ErrorCode = "failed";
   readonly hint: string | undefined;
+  /** Whether it was told when it happened, and decides the exit code only. */
+  told = false;
 
   constructor(message: string, options: P2pErrorOptions = {}) {
     super(message, { cause: options.cause });

@@ -18,6 +18,7 @@ import { UNREACHABLE } from "../mesh/reachable.ts";
 import { ownRelay } from "../named_routes.ts";
 import { parseTarget, routeTo } from "../target.ts";
 import { Screen } from "../terminal/screen.ts";
+import { describe } from "../words.ts";
 import { openChattingHost } from "./kept.ts";
 import { connectInPlain } from "./plain.ts";
 import { Waiting } from "./waiting.ts";
@@ -190,7 +191,10 @@ async function leftAlone(
   { end, typed }: { end: SessionEnd; typed: Promise<void> },
 ): Promise<void> {
   if (room.peers.length === 0) return;
-  if (end.error) output.warn(end.error.message);
+  if (end.error && !end.error.told) {
+    output.error(describe(end.error));
+    end.error.told = true;
+  }
   await Promise.race([room.deserted(), typed]);
 }
 

@@ -28,7 +28,7 @@ export async function join(
       const { peer, end } = await room.enter(session, true);
       // Of somebody who was lost before they said who they are the mesh knows nothing.
       if (!peer.here && end.error?.code === "unreachable") throw end.error;
-      if (end.error) output.warn(end.error.message);
+      if (end.error) room.tell(end.error);
       return;
     } catch (error) {
       if (signal.aborted) return;

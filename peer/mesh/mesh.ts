@@ -6,17 +6,19 @@
 import { type Address, isLoopback, parseAddress } from "../../protocol/address.ts";
 import { equalBytes } from "../../protocol/bytes.ts";
 import type { ChatMessage } from "../../protocol/chat.ts";
-import { ProtocolError, UnreachableError } from "../../protocol/errors.ts";
+import { type P2pError, ProtocolError, UnreachableError } from "../../protocol/errors.ts";
 import type { Line } from "../../protocol/line.ts";
 import { signingKeyOf, verifyLine } from "../../protocol/line_signature.ts";
 import { MEMBERS_GAP_MS, MESH_SWEEP_MS } from "../../protocol/limits.ts";
 import {
   compareMembers,
   type KeyedMember,
+  memberId,
   type MemberRecord,
   newInstance,
 } from "../../protocol/member.ts";
 import { ownAddresses } from "../../protocol/member_addresses.ts";
+import { FILES_KIND } from "../../protocol/offer.ts";
 import { Replica } from "../../protocol/replica.ts";
 import { type Departure, Roster } from "../../protocol/roster.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
@@ -26,6 +28,7 @@ import { systemClock } from "../clock.ts";
 import type { Party } from "../history/entry.ts";
 import type { Host } from "../host.ts";
 import type { Peer, Visit } from "../room.ts";
+import type { KnownPeer } from "../route.ts";
 import type { Session, SessionEnd, SessionState } from "../session.ts";
 import { Authors } from "./authors.ts";
 import { Dialling } from "./dialling.ts";
@@ -43,14 +46,13 @@ export interface MeshUser {
   isSentAway(key: Uint8Array): boolean;
   /** We have to go by another name. */
   rename(name: string): void;
-  /** Somebody has said who it is. */
-  arrived(peer: Peer, how: Arrival): void;
+  /** Somebody has said who it is, in another session than `before`, if that was with it, too. */
+  arrived(peer: Peer, before: Peer | undefined): void;
+  /** Says what has gone wrong, unless that was said. */
+  tell(error: P2pError): void;
   /** Somebody wants to be called otherwise. */
   called(peer: Peer, name: string): Promise<void>;
 }
-
-/** "silently" where another session with the same member is replaced. */
-export type Arrival = "new" | "back" | "silently";
 
 export class Mesh implements TalkUser {
   readonly #host: Host;
@@ -125,6 +127,7 @@ export class Mesh implements TalkUser {
       reachable: () => this.#reachable,
       admit: (name, peerKey) => user.admit(name, peerKey),
       enter: (session) => this.#visit(session),
+      memberOf: (session) => this.#memberOf(session),
     });
     this.#unsubscribe = host.network.subscribe(() => this.#networkChanged());
     this.#restore();
@@ -161,12 +164,15 @@ export class Mesh implements TalkUser {
       this.#roster.back(talk.id);
       this.#replica.back(talk.id);
     }
+    this.#dialling.schedule();
     this.#wakeAll();
   }
 
   /** A session has no connection; the program at its other end may have been started anew. */
   #lost(talk: Talk): void {
-    const successor = this.#talks.get(this.#roster.away(talk.id) ?? "");
+    // A file goes on with the session, and with no other.
+    const replaceable = !talk.peer.session.unfinished.includes(FILES_KIND);
+    const successor = this.#talks.get(this.#roster.away(talk.id, { replaceable }) ?? "");
     if (!successor) return this.#replica.away(talk.id);
     this.#endSuperfluous(talk);
     this.#takeShownName(successor);
@@ -274,7 +280,7 @@ export class Mesh implements TalkUser {
     const { memberships, dials } = this.#roster;
     const former = memberships.remembered;
     if (former.length === 0) return false;
-    dials.remember(former);
+    dials.remember(former.map((each) => ({ ...each, lostForMs: memberships.lostFor(each) })));
     this.#dialling.schedule();
     this.#host.output.say(`Looking for those of the last chats: ${someOf(former)}`);
     return true;
@@ -350,6 +356,9 @@ export class Mesh implements TalkUser {
     const who = { ...record, name: session.remoteName, key: session.remoteKey };
     const known = await this.#isKnown(who.name, who.key);
     const facts = { dialled, sessionId: session.id, onThisMachine: isOnThisMachine(session) };
+    // Whoever dials anew may know already that the connection of the session before is lost.
+    const rival = dialled ? undefined : this.#roster.rivalOf(talk.id, who, facts);
+    if (rival !== undefined) await this.#talks.get(rival)?.peer.session.isThere();
     if (talk.over) return;
     if (talk.waits && this.#roster.isHere(who)) return this.#endSuperfluous(talk);
     const verdict = this.#roster.joined(talk.id, who, facts);
@@ -357,8 +366,6 @@ export class Mesh implements TalkUser {
     talk.member = who;
     if (talk.waits) talk.tell("member");
     const replaced = this.#talks.get(verdict.replaces ?? "");
-    const same = replaced?.member && compareMembers(replaced.member, who) === 0;
-    const wasHere = replaced?.peer.session.state === "connected";
     if (replaced) this.#endSuperfluous(replaced);
     this.#authors.met(who);
     // What was said since we were told of it is meant for it, too: on its way through others it
@@ -372,8 +379,7 @@ export class Mesh implements TalkUser {
     this.#rosterChanged();
     // Who is shown to be here is found again after a crash.
     this.#write();
-    const how = same && wasHere ? "silently" : "back";
-    this.#user.arrived(talk.peer, same || verdict.returning ? how : "new");
+    this.#user.arrived(talk.peer, replaced?.peer);
   }
 
   /** There is another session with the same member, or it is ourselves. */
@@ -447,7 +453,13 @@ export class Mesh implements TalkUser {
 
   async #visit(session: Session): Promise<void> {
     const { end, peer } = await this.#user.enter(session, true);
-    if (end.error && peer.here) this.#host.output.warn(end.error.message);
+    if (end.error && peer.here) this.#user.tell(end.error);
+  }
+
+  /** Which member a session is with; undefined before it has said so. */
+  #memberOf(session: KnownPeer): string | undefined {
+    const talk = [...this.#talks.values()].find(({ peer }) => peer.session === session);
+    return talk?.member && memberId(talk.member);
   }
 
   #networkChanged(): void {

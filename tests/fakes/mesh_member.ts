@@ -2,7 +2,7 @@
  * A member of a mesh as its user runs it: a process with settings, data and a port of its own, that
  * may be killed and started again with the same. All its runs together are what its user has seen.
  */
-import { Program, type ProgramEvent } from "./program.ts";
+import { type Finished, Program, type ProgramEvent } from "./program.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
 
 /** Milliseconds after which what a test waits for will not come any more. */
@@ -181,10 +181,15 @@ export class MeshMember implements AsyncDisposable {
     await this.#gone();
   }
 
-  /** Has it leave, as its user would. */
-  async leave(): Promise<void> {
+  /** Has it leave, as its user would. @returns how it ended */
+  async leave(): Promise<Finished> {
     await this.say("/quit");
-    await this.#gone();
+    return await this.#gone();
+  }
+
+  /** Waits until it ends by itself. @returns how it ended */
+  async finished(): Promise<Finished> {
+    return await this.#gone();
   }
 
   /** Holds the process up: it neither reads nor writes, and its connections stay. */
@@ -213,11 +218,12 @@ export class MeshMember implements AsyncDisposable {
     return this.#program;
   }
 
-  async #gone(): Promise<void> {
+  async #gone(): Promise<Finished> {
     const program = this.#running;
-    await program.finished();
+    const finished = await program.finished();
     await program[Symbol.asyncDispose]();
     this.#program = undefined;
+    return finished;
   }
 
   async #ended(): Promise<"ended" | undefined> {

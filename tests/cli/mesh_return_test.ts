@@ -1,0 +1,98 @@
+/** What members of a mesh see of somebody who is lost, comes back, or sends them away. */
+import { assertEquals } from "@std/assert";
+import { Mesh } from "../fakes/mesh.ts";
+import { MeshMember } from "../fakes/mesh_member.ts";
+import type { ProgramEvent } from "../fakes/program.ts";
+import { TcpProxy } from "../fakes/tcp_proxy.ts";
+
+/** What a member was told of somebody: "connected", "away" … */
+function toldOf(name: string, events: readonly ProgramEvent[]): string[] {
+  return events.filter(({ peer }) => peer === name).map(({ event }) => event);
+}
+
+/** How often a text stands in what a member said to its user. */
+function count(text: string, said: string): number {
+  return said.split(text).length - 1;
+}
+
+Deno.test("who cannot come back by itself is dialled, and is back, once, to both", async () => {
+  await using alice = new MeshMember("alice");
+  await using bob = new MeshMember("bob");
+  const address = await alice.listen();
+  await using proxy = new TcpProxy(Number(address.split(":")[1]));
+  bob.start("connect", `127.0.0.1:${proxy.port}`, "--host", "127.0.0.1");
+  await Promise.all([bob.linkedTo(["alice"]), alice.linkedTo(["bob"])]);
+  await bob.say("before");
+  await alice.hears("before");
+  proxy.refuses = true;
+  proxy.cut();
+  await Promise.all([alice.event("away"), bob.event("away")]);
+  await Promise.all([alice.say("from here"), bob.say("from there")]);
+  await Promise.all([alice.event("back"), bob.event("back")]);
+  await Promise.all([alice.hears("from there"), bob.hears("from here")]);
+  await alice.say("and now");
+  await bob.hears("and now");
+  assertEquals([alice.heard.length, bob.heard.length], [2, 2]);
+  assertEquals(toldOf("bob", alice.events), ["connected", "away", "back"]);
+  assertEquals(toldOf("alice", bob.events), ["connected", "away", "back"]);
+  // The visit that bob began goes on in the session that alice has begun, and ends with it.
+  await alice.leave();
+  assertEquals((await bob.finished()).code, 0);
+  assertEquals(toldOf("alice", bob.events), ["connected", "away", "back", "disconnected"]);
+});
+
+Deno.test("a return is told in one line: back from being away, connected from being lost", async () => {
+  await using mesh = await Mesh.of(["alice", "bob", "carol"]);
+  const [alice, bob, carol] = mesh.members as [MeshMember, MeshMember, MeshMember];
+  const others = [bob, carol];
+  await alice.kill();
+  await Promise.all(others.map((member) => member.event("away")));
+  await alice.listen("--rejoin");
+  await Promise.all(others.map((member) => member.event("back")));
+  await alice.linkedTo(["bob", "carol"]);
+  await alice.say("here I am");
+  for (const member of others) {
+    await member.hears("here I am");
+    assertEquals(toldOf("alice", member.events), ["connected", "away", "back"]);
+    assertEquals(count("alice is back\n", member.stderr), 1);
+    assertEquals(count("Connected to alice", member.stderr), 1);
+    const anew = alice.events.slice(
+      alice.events.findLastIndex(({ event }) => event === "listening"),
+    );
+    assertEquals(toldOf(member.name, anew), ["connected"]);
+  }
+});
+
+Deno.test("why somebody was sent away is told once, however long they stay with the others", async () => {
+  await using mesh = await Mesh.of(["alice", "carol"]);
+  const [alice, carol] = mesh.members as [MeshMember, MeshMember];
+  await using bob = new MeshMember("bob");
+  bob.start("connect", alice.address, "--host", "127.0.0.1");
+  await bob.linkedTo(["alice", "carol"]);
+  await alice.linkedTo(["bob"]);
+  await alice.say("/kick bob too loud");
+  await bob.says("alice has sent you away: too loud");
+  await bob.say("is that so?");
+  await carol.hears("is that so?");
+  const { code, stderr } = await bob.leave();
+  assertEquals([code, count("alice has sent you away", stderr)], [3, 1]);
+  assertEquals(count("You are let in again when", stderr), 1);
+  assertEquals(bob.events.filter(({ event }) => event === "error").length, 1);
+});
+
+Deno.test("why somebody is lost is told once, however long one stays with the others", async () => {
+  await using mesh = await Mesh.of(["alice", "carol"]);
+  const [alice, carol] = mesh.members as [MeshMember, MeshMember];
+  await using bob = new MeshMember("bob");
+  bob.start("connect", alice.address, "--no-listen");
+  await bob.linkedTo(["alice", "carol"]);
+  await alice.kill();
+  await bob.event("away");
+  await using other = new MeshMember("dave");
+  other.start("listen", "--host", "127.0.0.1", "--port", alice.address.split(":")[1]!);
+  await bob.says("another key answers");
+  await bob.say("are you there?");
+  await carol.hears("are you there?");
+  const { code, stderr } = await bob.leave();
+  assertEquals([code, count("another key answers", stderr)], [5, 1]);
+});
