@@ -4,6 +4,9 @@
  *     logs   an author's lines, to all or to one key
  *     lines  those of the last hour; the oldest of whoever has most go if there are too many
  *
+ * Authors who never were members are told of by others, who can make them up: they have one share of
+ * all this together.
+ *
  * The file has 64 MiB at most: twice the lines' bytes, where a page has room for one line alone.
  * Where something throws, nothing of this object is to be used any more: it counts what the
  * database has.
@@ -73,14 +76,33 @@ export class MeshLines {
   readonly #key: Uint8Array;
   /** The ids of logs, by what they are. */
   readonly #logs = new Map<string, number>();
+  /** The keys of those who are, or were, members, and our own. */
+  readonly #met: Set<string>;
   /** By the author's key. */
   readonly #shares = new Map<string, Share>();
+  /** What those have together whom we never met. */
+  readonly #unmet: Share = { lines: 0, bytes: 0 };
   readonly #total: Share = { lines: 0, bytes: 0 };
 
-  constructor(statements: Statements, key: Uint8Array) {
+  /**
+   * @param key whose they are
+   * @param members the keys of those who are members, or were
+   */
+  constructor(statements: Statements, key: Uint8Array, members: readonly Uint8Array[]) {
     this.#statements = statements;
     this.#key = key;
+    this.#met = new Set([key, ...members].map((each) => each.toHex()));
     this.#count();
+  }
+
+  /** Somebody is a member from now on: what it says has a share of its own. */
+  met(key: Uint8Array): void {
+    const name = key.toHex();
+    if (this.#met.has(name)) return;
+    this.#met.add(name);
+    const { lines, bytes } = this.#shares.get(name) ?? { lines: 0, bytes: 0 };
+    this.#unmet.lines -= lines;
+    this.#unmet.bytes -= bytes;
   }
 
   /** Adds lines, unless they are there; the numbers are positions, too. */
@@ -135,13 +157,17 @@ export class MeshLines {
     this.#dropIdle(now);
   }
 
-  /** Drops logs without lines, but for those in which something happened last. */
+  /** Drops logs without lines, but for those in which something happened last, of each the same. */
   #dropIdle(now: number): void {
     this.#prepare(
       `DELETE FROM logs WHERE id NOT IN (SELECT log FROM lines) AND id NOT IN (
-         SELECT id FROM logs WHERE changed_at BETWEEN ? AND ?
-         ORDER BY changed_at DESC LIMIT ${MAX_LOGS})`,
-    ).run(now - POSITION_LIFE_MS, now + POSITION_LIFE_MS);
+         SELECT id FROM (
+           SELECT id, changed_at, row_number() OVER (
+             PARTITION BY iif(lower(hex(author)) IN (SELECT value FROM json_each(?)), author, x'')
+             ORDER BY changed_at DESC) AS rank
+           FROM logs WHERE changed_at BETWEEN ? AND ?)
+         ORDER BY rank, changed_at DESC LIMIT ${MAX_LOGS})`,
+    ).run(JSON.stringify([...this.#met]), now - POSITION_LIFE_MS, now + POSITION_LIFE_MS);
     this.#logs.clear();
   }
 
@@ -197,7 +223,7 @@ export class MeshLines {
   /** Looks at how much there is of each author. */
   #count(): void {
     this.#shares.clear();
-    Object.assign(this.#total, { lines: 0, bytes: 0 });
+    for (const sum of [this.#unmet, this.#total]) Object.assign(sum, { lines: 0, bytes: 0 });
     const rows = this.#prepare(
       `SELECT author, count(*) AS lines, sum(length(text) + ${LINE_COST}) AS bytes
        FROM lines JOIN logs ON logs.id = log GROUP BY author`,
@@ -211,7 +237,9 @@ export class MeshLines {
     const name = author.toHex();
     let share = this.#shares.get(name);
     if (!share) this.#shares.set(name, share = { lines: 0, bytes: 0 });
-    for (const each of [share, this.#total]) {
+    const sums = [share, this.#total];
+    if (!this.#met.has(name)) sums.push(this.#unmet);
+    for (const each of sums) {
       each.lines += lines;
       each.bytes += bytes;
     }
@@ -220,21 +248,22 @@ export class MeshLines {
   /** Whose lines are to go, if there is too much. */
   #tooMuch(): string | undefined {
     const { lines, bytes } = this.#total;
-    if (lines > MAX_LINES) return this.#most("lines");
-    const most = this.#most("bytes");
-    const tooMuch = bytes > MAX_LINES_BYTES ||
-      (this.#shares.get(most ?? "")?.bytes ?? 0) > MAX_AUTHOR_BYTES;
-    return tooMuch ? most : undefined;
+    if (lines > MAX_LINES) return this.#most("lines").whose;
+    const { whose, much } = this.#most("bytes");
+    return bytes > MAX_LINES_BYTES || much > MAX_AUTHOR_BYTES ? whose : undefined;
   }
 
-  /** Who has most. */
-  #most(of: keyof Share): string | undefined {
-    let found: string | undefined;
-    let most = 0;
+  /** Who has most, and how much; of those whom we never met, if they have more together. */
+  #most(of: keyof Share): { whose: string | undefined; much: number } {
+    const most = { met: 0, unmet: 0 };
+    const whose: { met?: string; unmet?: string } = {};
     for (const [author, { [of]: much }] of this.#shares) {
-      if (much > most) [found, most] = [author, much];
+      const kind = this.#met.has(author) ? "met" : "unmet";
+      if (much > most[kind]) [whose[kind], most[kind]] = [author, much];
     }
-    return found;
+    const together = this.#unmet[of];
+    if (together > most.met) return { whose: whose.unmet, much: together };
+    return { whose: whose.met, much: most.met };
   }
 
   /**

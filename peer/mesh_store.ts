@@ -93,7 +93,12 @@ export class MeshStore implements Disposable {
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
     database.exec(`PRAGMA journal_size_limit = ${MAX_LOG_FILE_BYTES}`);
     transaction(database, () => this.#begin());
-    this.#lines = new MeshLines(this.#statements, options.key);
+    const members = this.#prepare("SELECT key FROM members").all();
+    this.#lines = new MeshLines(
+      this.#statements,
+      options.key,
+      members.map(({ key }) => key as Uint8Array),
+    );
     this.sweep();
   }
 
@@ -119,13 +124,13 @@ export class MeshStore implements Disposable {
     if (!(keepLines && lines.length + positions.length > 0) && members.length === 0) return;
     this.#try(() =>
       transaction(this.#database, () => {
+        for (const member of members) this.#putMember(member);
         if (keepLines) {
           const now = this.#now();
           this.#lines.add(lines, now);
           for (const position of positions) this.#lines.advance(position, now);
           this.#lines.trim(now);
         }
-        for (const member of members) this.#putMember(member);
       })
     );
   }
@@ -190,6 +195,7 @@ export class MeshStore implements Disposable {
   }
 
   #putMember(member: RememberedMember): void {
+    this.#lines.met(member.key);
     this.#prepare(
       `INSERT OR REPLACE INTO members
          (key, signing_key, name, addresses, relay, member_since, last_seen, state)

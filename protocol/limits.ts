@@ -67,10 +67,12 @@ export const MAX_LINES_BYTES = 32 * 1_048_576;
 export const MAX_AUTHOR_BYTES = 8 * 1_048_576;
 /** Logs of which positions are kept. */
 export const MAX_LOGS = 1_024;
-/** Milliseconds that somebody who hands on waits for others to fill a gap before it skips it. */
+/** Milliseconds that others have to fill a gap before it is skipped. */
 export const GAP_WAIT_MS = 120_000;
-/** Milliseconds that it waits where the receiver has no line of that log. */
+/** Milliseconds that they have where the receiver has no line of that log. */
 export const BEGIN_WAIT_MS = 5_000;
+/** Milliseconds until somebody who hands on shows that it has a line behind a gap. */
+export const GAP_SHOW_MS = 5_000;
 /** Milliseconds that a lost member is still one. */
 export const MEMBER_GRACE_MS = 3_600_000;
 /** Milliseconds that the one with the larger (instance, key) waits before it dials the other. */

@@ -12,13 +12,36 @@ export interface LogEntry {
   genuine: boolean | undefined;
 }
 
-/** What an author's logs hold together: the limits go by author. */
-export interface Author {
+/** What some logs hold together. */
+export interface Sum {
+  lines: number;
+  bytes: number;
+}
+
+/** What an author's logs hold. */
+export interface Author extends Sum {
   /** Its static key in hexadecimal. */
   readonly id: string;
   readonly logs: Set<LineLog>;
-  lines: number;
-  bytes: number;
+  share: Share;
+}
+
+/** What one member answers for: the limits go by share. */
+export interface Share extends Sum {
+  /** The static key of that member, in hexadecimal; empty for those of whom nobody has told. */
+  readonly id: string;
+  readonly authors: Set<Author>;
+  logs: number;
+}
+
+/** Lines that leap over the same gap. */
+interface Gap {
+  /** The position that they leap from. */
+  readonly position: number;
+  /** The smallest of their numbers. */
+  number: number;
+  /** When the first of them came, milliseconds since 1970. */
+  readonly since: number;
 }
 
 /** Bytes that an entry takes beside name and text. */
@@ -50,6 +73,7 @@ export class LineLog implements LogId {
   readonly madeAt: number;
   /** When something last happened in it, milliseconds since 1970. */
   touchedAt: number;
+  #gap: Gap | undefined;
   #entries: LogEntry[] = [];
   #first = 0;
 
@@ -100,6 +124,28 @@ export class LineLog implements LogId {
     this.position = line.number;
     this.touchedAt = receivedAt;
     return bytes;
+  }
+
+  /**
+   * Somebody hands on a line, with a good signature, that leaves out some behind the position.
+   * @param waitMs how long others have to bring those
+   * @returns whether it may be taken: they had that time, or twice as much if somebody has shown a
+   * line that leaves out less
+   */
+  mayLeap(number: number, now: number, waitMs: number): boolean {
+    const position = this.position ?? 0;
+    if (this.#gap?.position !== position) this.#gap = { position, number, since: now };
+    const gap = this.#gap;
+    const wait = number > gap.number ? 2 * waitMs : waitMs;
+    gap.number = Math.min(number, gap.number);
+    return now - gap.since >= wait;
+  }
+
+  /** What was taken is void: it is not known any more where the log begins. */
+  reset(): void {
+    this.position = undefined;
+    this.forged = false;
+    this.#gap = undefined;
   }
 
   /** Drops the oldest line, which there must be. */

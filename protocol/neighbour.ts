@@ -16,13 +16,15 @@ export interface NeighbourInfo {
 }
 
 /** Where somebody stands with one log, as far as we know. */
-interface Track {
+export interface Track {
   /** The last line that it has, or that was sent to it. */
   position: number;
   /** Whether it has the lines from their author. */
   direct: boolean;
   /** When we first had no line but one behind a gap for it, milliseconds since 1970. */
-  gapSince?: number;
+  gapSince?: number | undefined;
+  /** The position from which it was last sent a line behind a gap. */
+  leaptFrom?: number | undefined;
 }
 
 /**
@@ -44,7 +46,7 @@ export class Neighbour implements NeighbourInfo {
   /** Whether our HAVE of all logs was sent, and whether its own came. */
   greeted = false;
   greets = false;
-  /** Whether neither it nor we know of a time before: nobody owes it what was said then. */
+  /** Whether it has met nobody before us, as it says: it takes what comes first. */
   isNew = false;
   /** When its HAVE of all logs came, milliseconds since 1970. */
   greetedAt = 0;
@@ -89,8 +91,11 @@ export class Neighbour implements NeighbourInfo {
 
   /** It says how far it is; of logs that nobody has heard of, so many are remembered. */
   told(key: string, log: LineLog | undefined, { direct, number }: LogPosition): void {
-    if (!log && !this.#tracks.has(key) && this.#tracks.size >= 2 * MAX_LOGS) return;
-    this.#tracks.set(key, { direct, position: number });
+    const before = this.#tracks.get(key);
+    if (!log && !before && this.#tracks.size >= 2 * MAX_LOGS) return;
+    // Told the same again, it goes on waiting.
+    const gapSince = before?.position === number ? before.gapSince : undefined;
+    this.#tracks.set(key, { direct, position: number, gapSince, leaptFrom: before?.leaptFrom });
     if (log) this.held.delete(log);
   }
 

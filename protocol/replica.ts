@@ -1,11 +1,11 @@
 import { equalBytes } from "./bytes.ts";
 import type { HaveMessage, LineMessage } from "./chat.ts";
 import { ProtocolError } from "./errors.ts";
-import { BEGIN_WAIT_MS, GAP_WAIT_MS, POSITION_LIFE_MS } from "./limits.ts";
+import { BEGIN_WAIT_MS, GAP_SHOW_MS, GAP_WAIT_MS, POSITION_LIFE_MS } from "./limits.ts";
 import { type Line, type LogPosition, signedBytes, type StoredLine } from "./line.ts";
 import type { LineLog, LogEntry } from "./line_log.ts";
 import { LineLogs, logKey, type LogLimits } from "./line_logs.ts";
-import { Neighbour, type NeighbourInfo } from "./neighbour.ts";
+import { Neighbour, type NeighbourInfo, type Track } from "./neighbour.ts";
 
 /** Bounds, each as in limits.ts unless it is given. */
 export interface ReplicaLimits extends LogLimits {
@@ -13,6 +13,8 @@ export interface ReplicaLimits extends LogLimits {
   gapWaitMs: number;
   /** The same for one at the beginning of a log. */
   beginWaitMs: number;
+  /** Milliseconds until others are shown that there is one. */
+  gapShowMs: number;
 }
 
 export interface ReplicaOptions {
@@ -55,12 +57,15 @@ export class Replica {
   readonly #options: ReplicaOptions;
   readonly #gapWaitMs: number;
   readonly #beginWaitMs: number;
+  readonly #gapShowMs: number;
   readonly #logs: LineLogs;
   /** Our own log to all. */
   readonly #own: LineLog;
   readonly #neighbours = new Map<string, Neighbour>();
   /** The signing keys of those who told us theirs, by static key in hexadecimal. */
   readonly #signingKeys = new Map<string, Uint8Array>();
+  /** Who told of those who did not tell us themselves, in hexadecimal. */
+  readonly #tellers = new Map<string, string>();
   #fresh: StoredLine[] = [];
   readonly #moved = new Set<LineLog>();
   #now = 0;
@@ -72,11 +77,16 @@ export class Replica {
     this.#options = options;
     this.#gapWaitMs = limits.gapWaitMs ?? GAP_WAIT_MS;
     this.#beginWaitMs = limits.beginWaitMs ?? BEGIN_WAIT_MS;
-    this.#logs = new LineLogs(limits, (log) => this.#forget(log));
+    this.#gapShowMs = limits.gapShowMs ?? GAP_SHOW_MS;
+    this.#signingKeys.set(key.toHex(), options.signingKey);
+    this.#logs = new LineLogs(limits, {
+      shareOf: (author) =>
+        this.#tellers.get(author) ?? (this.#signingKeys.has(author) ? author : ""),
+      forgotten: (log) => this.#forget(log),
+    });
     this.#own = this.#logs.ensure({ author: key, instance, channel: 0 }, this.#time());
     this.#own.said = true;
     this.#own.sessions = 1;
-    this.#signingKeys.set(key.toHex(), options.signingKey);
   }
 
   /** Lines kept, and the bytes that they take. */
@@ -109,13 +119,18 @@ export class Replica {
   /**
    * The signing key of an author, as it told us itself, or as we kept it, or as others tell. What was
    * taken while it was thought to be another is void.
+   * @param teller the static key of whoever tells, as long as the author did not do so itself: what
+   * is kept of the author counts as the teller's
    */
-  know(key: Uint8Array, signingKey: Uint8Array): void {
+  know(key: Uint8Array, signingKey: Uint8Array, teller?: Uint8Array): void {
     const id = key.toHex();
+    if (id === this.#own.owner.id) return;
     const before = this.#signingKeys.get(id);
-    if (id === this.#own.owner.id || (before && equalBytes(before, signingKey))) return;
     this.#signingKeys.set(id, signingKey);
-    if (!before) return;
+    if (teller) this.#tellers.set(id, teller.toHex());
+    else this.#tellers.delete(id);
+    this.#logs.moveShare(id);
+    if (!before || equalBytes(before, signingKey)) return;
     this.#logs.clear(id);
     for (const neighbour of this.#neighbours.values()) neighbour.trustAgain(id);
   }
@@ -189,7 +204,7 @@ export class Replica {
     if (!have.whole) return;
     neighbour.greets = true;
     neighbour.greetedAt = this.#time();
-    neighbour.isNew = have.isNew === true && !neighbour.returning;
+    neighbour.isNew = have.isNew === true;
     for (const log of this.#logs.values()) this.#offer(neighbour, log);
   }
 
@@ -214,6 +229,7 @@ export class Replica {
     }
     const now = this.#time();
     const into = log ?? this.#logs.ensure(addressed, now, key);
+    if (!inPerson && !this.#mayFollow(neighbour, into, line)) return undefined;
     this.#has(neighbour, into, line.number);
     this.#keep(into, { ...addressed, receivedAt: now }, inPerson ? undefined : true);
     return addressed;
@@ -402,7 +418,22 @@ export class Replica {
     // With the author at hand, only the author may leave out any of its lines.
     if (log && log.sessions > 0) return number === position + 1;
     // A log that nobody remembers: what is older than any position was seen and forgotten.
-    return log !== undefined || line.time >= this.#time() - POSITION_LIFE_MS;
+    return log?.position !== undefined || line.time >= this.#time() - POSITION_LIFE_MS;
+  }
+
+  /**
+   * Whether a line that is handed on is the next of its log, or may leave out what is between; if
+   * not, its sender hears of it.
+   */
+  #mayFollow(neighbour: Neighbour, log: LineLog, { number }: Line): boolean {
+    const position = log.position ?? 0;
+    if (number === position + 1 || log.owner.id === neighbour.keyHex) return true;
+    // Nobody owes us what was said before our time.
+    if (position === 0 && neighbour.isFirst) return true;
+    const waitMs = position > 0 ? this.#gapWaitMs : this.#beginWaitMs;
+    if (log.mayLeap(number, this.#time(), waitMs)) return true;
+    neighbour.ask(log.id, log, number);
+    return false;
   }
 
   /** A neighbour that sends us a line need not get it from us. */
@@ -424,19 +455,30 @@ export class Replica {
     if (!entry) return undefined;
     const previous = track.position;
     const { line } = entry;
-    // Of an author that came later, it may be owed what we do not have.
-    const owed = previous > 0 || !neighbour.isNew || log.madeAt > neighbour.greetedAt;
-    if (!log.said && owed && line.number !== previous + 1) {
+    if (line.number !== previous + 1) {
       track.gapSince ??= this.#time();
       neighbour.held.add(log);
-      const wait = previous > 0 ? this.#gapWaitMs : this.#beginWaitMs;
-      if (this.#time() - track.gapSince < wait) return undefined;
+      if (this.#time() - track.gapSince < this.#gapMs(neighbour, log, track)) return undefined;
+      track.leaptFrom = previous;
     }
     neighbour.held.delete(log);
     delete track.gapSince;
     track.position = line.number;
     if (log.newest!.line.number > line.number) neighbour.ready.add(log);
     return { type: "line", line, previous };
+  }
+
+  /** Milliseconds that a neighbour's gap is left open before it is sent what is behind it. */
+  #gapMs(neighbour: Neighbour, log: LineLog, { position, leaptFrom }: Track): number {
+    if (log.said) return 0;
+    const wait = position > 0 ? this.#gapWaitMs : this.#beginWaitMs;
+    // It has been shown the gap, or would believe us: the author has our key.
+    if (leaptFrom === position || log.owner === this.#own.owner) return wait;
+    if (position > 0) return this.#gapShowMs;
+    if (!neighbour.isNew) return 0;
+    // Of an author that came later, it may be owed what we do not have.
+    const owed = neighbour.returning || log.madeAt > neighbour.greetedAt;
+    return owed ? wait : 0;
   }
 
   /**

@@ -9,13 +9,13 @@ import type { KeyedMember } from "../../protocol/member.ts";
 export type Author = Pick<KeyedMember, "key" | "signingKey">;
 
 export class Authors {
-  readonly #know: (key: Uint8Array, signingKey: Uint8Array) => void;
+  readonly #know: (key: Uint8Array, signingKey: Uint8Array, teller?: Uint8Array) => void;
   readonly #met = new Set<string>();
   /** Who told of each author, in hexadecimal, as the authors are. */
   readonly #heardOf = new Map<string, string>();
 
-  /** @param know takes the signing key of an author from now on */
-  constructor(know: (key: Uint8Array, signingKey: Uint8Array) => void) {
+  /** @param know takes the signing key of an author from now on, and who told it in its stead */
+  constructor(know: (key: Uint8Array, signingKey: Uint8Array, teller?: Uint8Array) => void) {
     this.#know = know;
   }
 
@@ -37,7 +37,7 @@ export class Authors {
       return;
     }
     this.#heardOf.set(id, by);
-    this.#know(key, signingKey);
+    this.#know(key, signingKey, teller);
   }
 
   /** Whether an author has told us itself. */

@@ -98,7 +98,9 @@ export class Mesh implements TalkUser {
       verify: verifyLine,
       now: Date.now,
     });
-    this.#authors = new Authors((author, signingKey) => this.#replica.know(author, signingKey));
+    this.#authors = new Authors((author, signingKey, teller) =>
+      this.#replica.know(author, signingKey, teller)
+    );
     this.#authors.met({ key, signingKey: signer.publicKey });
     this.#roster = new Roster({
       self: { key, instance: this.#instance },

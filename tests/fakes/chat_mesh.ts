@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { equalBytes } from "../../protocol/bytes.ts";
-import { type ChatMessage, decodeChat, encodeChat } from "../../protocol/chat.ts";
+import { type ChatMessage, decodeChat, encodeChat, type LineMessage } from "../../protocol/chat.ts";
 import type { Line, LogPosition, StoredLine } from "../../protocol/line.ts";
 import { newInstance } from "../../protocol/member.ts";
 import { Replica, type ReplicaLimits } from "../../protocol/replica.ts";
@@ -53,9 +53,23 @@ class End {
   joined = false;
   away = false;
   membersDue = true;
+  /** Where a hostile owner goes on in each log of which it keeps lines to itself. */
+  readonly #withheld = new Map<string, number>();
   other!: End;
 
   constructor(readonly owner: Member, readonly id: string) {}
+
+  /** What a hostile member makes of a line that it hands on: nothing, or one that leaves out others. */
+  distort({ line, previous }: LineMessage): LineMessage | undefined {
+    const log = lineId({ ...line, number: 0 });
+    const from = this.#withheld.get(log) ?? previous;
+    if (this.owner.mesh.random() < 0.5) {
+      this.#withheld.set(log, from);
+      return undefined;
+    }
+    this.#withheld.delete(log);
+    return { type: "line", line, previous: Math.min(from, previous) };
+  }
 }
 
 /** Two members and the session between them. */
@@ -68,6 +82,8 @@ export interface Link {
 export class Member {
   readonly key: Uint8Array;
   readonly createdAt: number;
+  /** Whether it leaves out some of the lines that it hands on, and says that there are none. */
+  hostile = false;
   disk = emptyDisk();
   replica: Replica | undefined;
   instance = new Uint8Array(8);
@@ -279,10 +295,12 @@ export class ChatMesh {
       if (!end.joined) continue;
       if (end.membersDue && this.random() < 0.3) this.tellMembers(end);
       while (end.pipe.length < this.room) {
-        const message = member.replica.next(end.id);
-        if (!message) break;
-        if (message.type === "line") this.watch(end, message.line);
-        this.send(end, message);
+        const due = member.replica.next(end.id);
+        if (!due) break;
+        const handedOn = due.type === "line" && !equalBytes(due.line.author, member.key);
+        const message = member.hostile && handedOn ? end.distort(due) : due;
+        if (message?.type === "line") this.watch(end, message.line);
+        if (message) this.send(end, message);
       }
     }
   }

@@ -306,12 +306,68 @@ Deno.test("MeshStore keeps no more logs than it uses, though somebody begins one
   assert(kept >= MAX_LOGS && kept <= 10 * MAX_LOGS, `${kept}`);
 });
 
-/** What is kept when each of some authors has said so many lines of this length. */
+Deno.test("MeshStore keeps no more of all who were never met than of one member", async () => {
+  using rig = new Rig();
+  const text = "x".repeat(5_000);
+  const many = (author: Uint8Array, count: number) => ({
+    lines: Array.from({ length: count }, (_, i) => line(i + 1, { author, text })),
+  });
+  for (let round = 0; round < 2; round++) {
+    using store = await rig.open();
+    store.write({ ...many(BOB, 1_000), members: [member()] });
+    for (let author = 100; author < 164; author++) store.write(many(bytes(32, author), 100));
+    const { lines } = store.restore();
+    const bobs = lines.filter(({ author }) => author[0] === BOB[0]).length;
+    assertEquals(bobs, 1_000);
+    const others = (lines.length - bobs) * 5_300;
+    assert(others > 7_500_000 && others <= 8_388_608, `${others}`);
+  }
+});
+
+Deno.test("MeshStore has a share for whoever is met, of what was there before, too", async () => {
+  using rig = new Rig();
+  using store = await rig.open();
+  const text = "x".repeat(5_000);
+  const many = (author: Uint8Array, from: number) => ({
+    lines: Array.from({ length: 1_000 }, (_, i) => line(from + i, { author, text })),
+  });
+  store.write(many(BOB, 1));
+  store.write({ members: [member()] });
+  store.write(many(CAROL, 1));
+  store.write(many(BOB, 1_001));
+  const { lines } = store.restore();
+  const numbersOf = (author: Uint8Array) =>
+    numbers(lines.filter((each) => each.author[0] === author[0]));
+  assertEquals(numbersOf(CAROL).length, 1_000);
+  assertEquals(numbersOf(BOB).at(-1), 2_000);
+  assert(numbersOf(BOB).length > 1_500);
+});
+
+Deno.test("MeshStore does not forget a position because others begin logs without end", async () => {
+  using rig = new Rig();
+  using store = await rig.open();
+  const log = { instance: bytes(8, 9), channel: 0 as const, direct: false };
+  store.write({ positions: [{ ...log, author: BOB, number: 7 }], members: [member()] });
+  rig.now += 1;
+  const positions = Array.from({ length: 4 * MAX_LOGS }, (_, i) => {
+    const instance = new Uint8Array(8);
+    new DataView(instance.buffer).setUint32(0, i);
+    return { ...log, instance, author: bytes(32, 100 + i % 64), number: 1 };
+  });
+  store.write({ positions });
+  store.sweep();
+  const kept = store.restore().positions;
+  assertEquals(kept.length, MAX_LOGS);
+  assertEquals(kept.filter(({ author }) => author[0] === BOB[0]).map(({ number }) => number), [7]);
+});
+
+/** What is kept when each of some members has said so many lines of this length. */
 async function keptOf(authors: number, count: number, length: number) {
   using rig = new Rig();
   using store = await rig.open();
   for (let author = 0; author < authors; author++) {
     const said = { author: bytes(32, 10 + author), text: "x".repeat(length) };
+    store.write({ members: [member({ key: said.author })] });
     store.write({ lines: Array.from({ length: count }, (_, i) => line(i + 1, said)) });
   }
   const { lines } = store.restore();

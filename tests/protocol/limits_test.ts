@@ -39,6 +39,7 @@ const specified: [keyof typeof limits, number][] = [
   ["MAX_LOGS", 1_024],
   ["GAP_WAIT_MS", 120_000],
   ["BEGIN_WAIT_MS", 5_000],
+  ["GAP_SHOW_MS", 5_000],
   ["MAX_PLAIN_LINE_BYTES", 1_048_576],
   ["MAX_PLAIN_MESH_BYTES", 65_536],
   ["MAX_PLAIN_NODES", 64],

@@ -3,7 +3,7 @@ import { ChatMesh, type Member, type Said } from "../fakes/chat_mesh.ts";
 import { mulberry32 } from "../heavy/mulberry32.ts";
 
 /** Nothing is given up as lost while a schedule runs. */
-const PATIENT = { gapWaitMs: Infinity, beginWaitMs: Infinity };
+const PATIENT = { gapWaitMs: Infinity, beginWaitMs: Infinity, gapShowMs: 0 };
 
 interface Schedule {
   /** Whether everybody has met everybody when it begins. */
@@ -12,6 +12,8 @@ interface Schedule {
   full: boolean;
   /** How often a line is not taken; then nobody is killed. */
   loss?: number;
+  /** How many leave out lines that they hand on. */
+  hostile?: number;
   events: number;
 }
 
@@ -31,14 +33,19 @@ function linkAll(mesh: ChatMesh): void {
   }
 }
 
-/** Some of the links stay, and as many come as it takes for a way between all. */
+/**
+ * Some of the links stay, and as many come as it takes for a way between all, on which nobody is
+ * hostile.
+ */
 function linkSparsely(mesh: ChatMesh): void {
   for (const link of [...mesh.links]) if (mesh.random() < 0.3) mesh.cut(link.ends[0]);
-  const [first, ...others] = mesh.members.toSorted(() => mesh.random() - 0.5);
+  const shuffled = mesh.members.toSorted(() => mesh.random() - 0.5);
+  const [first, ...others] = shuffled.toSorted((a, b) => Number(a.hostile) - Number(b.hostile));
   const reached = new Set([first!]);
   for (const member of others) {
     spread(reached);
-    if (!reached.has(member)) mesh.link(member, mesh.pick([...reached])!);
+    const honest = [...reached].filter(({ hostile }) => !hostile);
+    if (!reached.has(member)) mesh.link(member, mesh.pick(honest)!);
     reached.add(member);
   }
 }
@@ -47,6 +54,7 @@ function linkSparsely(mesh: ChatMesh): void {
 function spread(reached: Set<Member>): void {
   // A Set's iteration comes to what is added while it goes on.
   for (const member of reached) {
+    if (member.hostile) continue;
     for (const { other } of member.ends.values()) reached.add(other.owner);
   }
 }
@@ -137,7 +145,7 @@ function isOwed(said: Said, to: Member, first: number): boolean {
   const old = (member: Member) => by.mesh.members.indexOf(member) < first;
   if (old(by) && by.firstForgotAt > at && old(to)) {
     return by.mesh.members.some((each) =>
-      old(each) && each.forgotAt <= at && each.shownSet.has(said.id)
+      old(each) && !each.hostile && each.forgotAt <= at && each.shownSet.has(said.id)
     );
   }
   return isKept(said) && said.audience.has(to.number) && to.createdAt <= at;
@@ -166,6 +174,7 @@ function run(seed: number, schedule: Schedule): ChatMesh {
   const mesh = new ChatMesh(mulberry32(seed), PATIENT);
   const count = 3 + mesh.below(5);
   begin(mesh, count, schedule.gathered);
+  for (const member of mesh.members.slice(0, schedule.hostile ?? 0)) member.hostile = true;
   const old = schedule.gathered ? count : 0;
   mesh.loss = schedule.loss ?? 0;
   for (let i = 0; i < schedule.events; i++) step(mesh, schedule);
@@ -205,6 +214,10 @@ Deno.test("a mesh that heals in part: lines are handed on to the last leaf", () 
 
 Deno.test("strangers that come together: what is said to those whom an author knows arrives", () => {
   simulate({ gathered: false, full: true, events: 250 });
+});
+
+Deno.test("a member leaves out lines that it hands on: all others have them nevertheless", () => {
+  simulate({ gathered: true, full: false, hostile: 1, events: 250 });
 });
 
 Deno.test("lines that are not taken: the next one shows it, and they come again", () => {
