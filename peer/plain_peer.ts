@@ -1,8 +1,8 @@
+import { Allowance } from "../protocol/allowance.ts";
 import type { Clock } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
 import type { PlainNode } from "../protocol/plain_mesh.ts";
 import { PlainWriter } from "./plain_writer.ts";
-import { RateLimit } from "./rate_limit.ts";
 
 /** Lists of members that a peer may tell. */
 const LISTS = { perSecond: 5, burst: 100 };
@@ -26,7 +26,7 @@ export type PlainOrigin = "accepted" | "named" | "told";
 export class PlainPeer {
   readonly writer: PlainWriter;
   /** The lists that it tells are heard as long as there is some of it. */
-  readonly lists: RateLimit;
+  readonly lists: Allowance;
   /** What it said in its JOIN. */
   node: PlainNode | undefined;
   /** Any value that all connections to one program share. */
@@ -51,7 +51,7 @@ export class PlainPeer {
     clock: Clock,
   ) {
     this.writer = new PlainWriter(connection, clock);
-    this.lists = new RateLimit(clock, LISTS);
+    this.lists = new Allowance(clock, LISTS);
     this.name = connection.remote;
     if (origin !== "accepted") this.#addresses.add(connection.remote);
   }

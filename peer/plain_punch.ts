@@ -18,6 +18,7 @@ import {
   isLoopback,
   parseIpAddress,
 } from "../protocol/address.ts";
+import { Allowance } from "../protocol/allowance.ts";
 import { encodeText } from "../protocol/bytes.ts";
 import { type Clock, sleep } from "../protocol/clock.ts";
 import { P2pError, ProtocolError, RefusedError, UnreachableError } from "../protocol/errors.ts";
@@ -29,7 +30,6 @@ import {
   type PeerInfo,
   type RendezvousMessage,
 } from "../protocol/rendezvous.ts";
-import { RateLimit } from "./rate_limit.ts";
 import { Repeating, type RepeatingOptions } from "./repeating.ts";
 import { Silence } from "./silence.ts";
 
@@ -100,14 +100,14 @@ interface Partner {
   readonly told: Address;
   /** Where its datagrams come from. */
   address: Address;
-  readonly limit: RateLimit;
+  readonly limit: Allowance;
   flooded: boolean;
 }
 
 export class PlainPunch {
   readonly #options: PlainPunchOptions;
   readonly #over = Promise.withResolvers<void>();
-  readonly #relayLimit: RateLimit;
+  readonly #relayLimit: Allowance;
   #state: State = "registering";
   /** Whether the relay has ever known us. */
   #registered = false;
@@ -123,7 +123,7 @@ export class PlainPunch {
   /** Begins to register. */
   constructor(options: PlainPunchOptions) {
     this.#options = options;
-    this.#relayLimit = new RateLimit(options.clock, HEARD);
+    this.#relayLimit = new Allowance(options.clock, HEARD);
     this.#register(QUESTION_WAITS);
   }
 
@@ -280,7 +280,7 @@ export class PlainPunch {
     const { clock, tell } = this.#options;
     this.#finishing?.stop();
     this.#enter("punching");
-    const limit = new RateLimit(clock, HEARD);
+    const limit = new Allowance(clock, HEARD);
     this.#partner = { name, told, address: told, limit, flooded: false };
     tell({ type: "introduced", peer: name, address: told });
     let pings = 0;

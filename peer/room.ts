@@ -11,7 +11,8 @@ import {
   RefusedError,
   StreamResetError,
 } from "../protocol/errors.ts";
-import { MAX_STREAMS } from "../protocol/limits.ts";
+import type { FloodVerdict } from "../protocol/intake.ts";
+import { FLOOD_ENDED_AFTER_MS, MAX_STREAMS, TAKEN_PER_SECOND } from "../protocol/limits.ts";
 import { memberId } from "../protocol/member.ts";
 import { FILES_KIND } from "../protocol/offer.ts";
 import { GoodbyeCode } from "../protocol/session_frame.ts";
@@ -293,7 +294,7 @@ export class Room {
 
   /** Whether a key is let in no more. */
   isSentAway(key: Uint8Array): boolean {
-    return this.#sentAway.has(key.toHex());
+    return this.#sentAway.size > 0 && this.#sentAway.has(key.toHex());
   }
 
   /** Whether whom a name is known to belong to is here. */
@@ -319,6 +320,21 @@ export class Room {
       return;
     }
     this.mesh.takesName(peer, name);
+  }
+
+  /** Somebody says more than others can follow: after a while it is sent away. */
+  floods(peer: Peer, verdict: FloodVerdict): void {
+    const { output } = this.#host;
+    const { name } = peer;
+    const sentAway = verdict === "sendAway";
+    output.event("flooding", { peer: name, sentAway });
+    if (!sentAway) {
+      const rate = `no more than ${TAKEN_PER_SECOND} lines a second are taken`;
+      return output.warn(`${name} says more than others can follow: ${rate}`);
+    }
+    const tooMuch = `more than anybody can read, for ${FLOOD_ENDED_AFTER_MS / 1_000} s`;
+    output.warn(`${name} is sent away, and not let in again until p2p ends: it said ${tooMuch}`);
+    this.sendAway([peer], `you said ${tooMuch}`);
   }
 
   async #announceDeparture(peer: Peer, end: SessionEnd): Promise<void> {

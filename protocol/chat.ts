@@ -12,12 +12,14 @@
 import { ByteReader, ByteWriter, decodeText, encodeText } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import {
+  LINE_UNIT_BYTES,
   MAX_CHAT_BYTES,
   MAX_MEMBER_BYTES,
   MAX_MEMBERS,
   MAX_MEMBERS_BYTES,
   MAX_NAME_BYTES,
   MAX_POSITIONS_BYTES,
+  MESSAGE_UNIT_BYTES,
 } from "./limits.ts";
 import { type Channel, type Line, type LogId, type LogPosition, writeTime } from "./line.ts";
 import {
@@ -77,6 +79,20 @@ const LINE_HEADER_BYTES = 120;
 const WHOLE = 1;
 const IS_NEW = 2;
 const DIRECT = 1;
+
+/** Types whose every part is looked at: another's body costs little more than its bytes. */
+const COSTLY: ReadonlySet<number> = new Set([
+  ChatType.nick,
+  ChatType.member,
+  ChatType.members,
+  ChatType.have,
+  ChatType.called,
+]);
+
+/** What it costs to take a message, in units; its body has so many bytes. */
+export function chatCost(type: number, bytes: number): number {
+  return 1 + Math.floor(bytes / (COSTLY.has(type) ? MESSAGE_UNIT_BYTES : LINE_UNIT_BYTES));
+}
 
 /** A message with its header. Of MEMBERS, what has no room in one message is left out. */
 export function encodeChat(message: ChatMessage): Uint8Array<ArrayBuffer> {

@@ -45,6 +45,16 @@ export const ACK_DELAY_MS = 20;
 export const MESSAGE_HEADER_BYTES = 5;
 /** Bytes in one line of chat. */
 export const MAX_CHAT_BYTES = 16 * 1_048_576;
+/** Bytes of a LINE that cost as much as a message without any. */
+export const LINE_UNIT_BYTES = 4_096;
+/** Bytes of another message that cost as much as a message without any. */
+export const MESSAGE_UNIT_BYTES = 512;
+/** Units that are taken of one member among others, at once and in a second. */
+export const TAKEN_AT_ONCE = 2_048;
+export const TAKEN_PER_SECOND = 500;
+/** Units that are said to one member among others, at once and in a second. */
+export const SAID_AT_ONCE = 1_024;
+export const SAID_PER_SECOND = 250;
 /** Bytes in a MEMBER message. */
 export const MAX_MEMBER_BYTES = 4_096;
 /** Bytes in a MEMBERS message. */
@@ -190,6 +200,11 @@ export const RIVALS_MS = 500;
 
 // What this implementation chooses.
 
+/**
+ * Bytes that the window of what people type may grow to: what is under way when a chat gets a limit
+ * is little, and a reader that is held to it still grants some every few seconds.
+ */
+export const MAX_URGENT_WINDOW_BYTES = 524_288;
 /** Bytes in one write of file data: whole session frames. */
 export const SLAB_BYTES = 4 * MAX_PAYLOAD_BYTES;
 /** Writes of file data that a sender holds until they are acknowledged. */
@@ -242,6 +257,17 @@ export const GOODBYE_TIMEOUT_MS = 1_000;
 export const MAX_HEARSAY = 512;
 /** Milliseconds that a member of a mesh who is connected may take nothing. */
 export const STUCK_AFTER_MS = 60_000;
+/** Milliseconds at the limit of what is taken of it after which the user is told of a member. */
+export const FLOOD_TOLD_AFTER_MS = 10_000;
+/** Milliseconds at that limit after which a member is sent away. */
+export const FLOOD_ENDED_AFTER_MS = 30_000;
+/**
+ * Units that a member may have said before it knew of others, or while it had no connection: of
+ * lines, about what a window holds, and a stream ahead of it.
+ */
+export const FLOOD_EXCUSED_UNITS = 4_096;
+/** Milliseconds that the last lines of others are handed on for, when we have no more to say. */
+export const LAST_HANDING_MS = 10_000;
 /** Bytes of lines that a member may not have yet, when somebody goes on to talk. */
 export const MAX_BEHIND_BYTES = 1_048_576;
 /** Milliseconds between two MEMBERS to a member. */

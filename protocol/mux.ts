@@ -21,6 +21,7 @@ import {
   INITIAL_WINDOW_BYTES,
   MAX_EXTRA_WINDOW_BYTES,
   MAX_STREAMS,
+  MAX_URGENT_WINDOW_BYTES,
   MAX_WINDOW_BYTES,
 } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
@@ -256,7 +257,8 @@ export class Mux {
    * window lets the sender be: the window doubles, while the budget for that lasts.
    */
   #grant(stream: MuxStream): void {
-    const wanted = Math.min(MAX_WINDOW_BYTES, stream.window * 2) - stream.window;
+    const most = stream.priority === "urgent" ? MAX_URGENT_WINDOW_BYTES : MAX_WINDOW_BYTES;
+    const wanted = Math.min(most, stream.window * 2) - stream.window;
     const growth = stream.inbox.empty && this.#extraWindow + wanted <= MAX_EXTRA_WINDOW_BYTES
       ? wanted
       : 0;

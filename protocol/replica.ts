@@ -256,9 +256,19 @@ export class Replica {
 
   /** The lines, and the bytes of them, that `next` has for this session. */
   pending(id: string): { lines: number; bytes: number } {
+    return this.#pendingIn(id, () => true);
+  }
+
+  /** The bytes of the lines among them that we have said ourselves. */
+  unsaid(id: string): number {
+    return this.#pendingIn(id, (log) => log.said).bytes;
+  }
+
+  #pendingIn(id: string, counts: (log: LineLog) => boolean): { lines: number; bytes: number } {
     const neighbour = this.#neighbours.get(id);
     const sum = { lines: 0, bytes: 0 };
     for (const log of neighbour?.ready ?? []) {
+      if (!counts(log)) continue;
       const { position } = neighbour!.track(log, log === this.#own);
       const { lines, bytes } = log.countAfter(position, neighbour!.since);
       sum.lines += lines;

@@ -191,6 +191,11 @@ export class Roster {
     });
   }
 
+  /** Whether MEMBERS names somebody to the member of a session. */
+  hasOthers(id: string): boolean {
+    return this.#links.size > (this.#links.has(id) ? 1 : 0);
+  }
+
   /** Whether there is a session with somebody who has this key. */
   hasKey(key: Uint8Array): boolean {
     return [...this.#links.values()].some(({ member }) => equalBytes(member.key, key));

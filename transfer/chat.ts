@@ -1,8 +1,23 @@
 /** Chat over one stream: what members of a mesh tell each other, both ways. */
 import { concatBytes } from "../protocol/bytes.ts";
-import { type ChatMessage, chatMessageLimit, decodeChat, encodeChat } from "../protocol/chat.ts";
+import {
+  chatCost,
+  type ChatMessage,
+  chatMessageLimit,
+  decodeChat,
+  encodeChat,
+} from "../protocol/chat.ts";
 import type { ByteStream } from "../protocol/connection.ts";
+import { MESSAGE_HEADER_BYTES } from "../protocol/limits.ts";
 import { MessageReader } from "./message_reader.ts";
+
+/** Something that the other side has said. */
+export interface Heard {
+  /** Undefined if its type is of a later version. */
+  readonly message: ChatMessage | undefined;
+  /** Units that it costs. */
+  readonly cost: number;
+}
 
 export class Chat {
   readonly #stream: ByteStream;
@@ -14,18 +29,22 @@ export class Chat {
   /**
    * Sends messages in one piece. Resolves when they are on their way, or queued while the session is
    * away.
+   * @returns what they cost the other side, in units
    * @throws as ByteStream.write
    */
-  async send(messages: readonly ChatMessage[]): Promise<void> {
-    await this.#stream.write(concatBytes(...messages.map(encodeChat)));
+  async send(messages: readonly ChatMessage[]): Promise<number> {
+    const encoded = messages.map(encodeChat);
+    await this.#stream.write(concatBytes(...encoded));
+    return encoded.reduce((sum, each) => {
+      return sum + chatCost(each[0]!, each.length - MESSAGE_HEADER_BYTES);
+    }, 0);
   }
 
   /** What the other side says, until it has no more to say. */
-  async *messages(): AsyncGenerator<ChatMessage> {
+  async *messages(): AsyncGenerator<Heard> {
     const reader = new MessageReader(this.#stream, chatMessageLimit);
     for (let raw = await reader.read(); raw; raw = await reader.read()) {
-      const message = decodeChat(raw);
-      if (message) yield message;
+      yield { message: decodeChat(raw), cost: chatCost(raw.type, raw.body.length) };
     }
   }
 

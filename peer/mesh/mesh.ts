@@ -7,6 +7,7 @@ import { type Address, isLoopback, parseAddress } from "../../protocol/address.t
 import { equalBytes } from "../../protocol/bytes.ts";
 import type { ChatMessage } from "../../protocol/chat.ts";
 import { type P2pError, ProtocolError, UnreachableError } from "../../protocol/errors.ts";
+import type { FloodVerdict } from "../../protocol/intake.ts";
 import type { Line } from "../../protocol/line.ts";
 import { signingKeyOf, verifyLine } from "../../protocol/line_signature.ts";
 import { MEMBERS_GAP_MS, MESH_SWEEP_MS } from "../../protocol/limits.ts";
@@ -52,6 +53,8 @@ export interface MeshUser {
   tell(error: P2pError): void;
   /** Somebody wants to be called otherwise. */
   called(peer: Peer, name: string): Promise<void>;
+  /** Somebody says more than others can follow. */
+  floods(peer: Peer, verdict: FloodVerdict): void;
 }
 
 export class Mesh implements TalkUser {
@@ -165,6 +168,7 @@ export class Mesh implements TalkUser {
     else {
       this.#roster.back(talk.id);
       this.#replica.back(talk.id);
+      talk.excuse();
     }
     this.#dialling.schedule();
     this.#wakeAll();
@@ -314,7 +318,7 @@ export class Mesh implements TalkUser {
   }
 
   take(talk: Talk, message: ChatMessage): Promise<void> | void {
-    if (talk.superfluous) return;
+    if (talk.superfluous || this.#user.isSentAway(talk.peer.session.remoteKey)) return;
     if (message.type === "member") return this.#takeMember(talk, message.member);
     if (!talk.member) throw new ProtocolError("Chat not accepted: it began without MEMBER");
     switch (message.type) {
@@ -335,6 +339,18 @@ export class Mesh implements TalkUser {
   stuck({ peer }: Talk, why: string): void {
     const error = new UnreachableError(`${peer.name} ${why}: the session with them is ended`);
     peer.session.fail(error, { code: GoodbyeCode.busy, text: `this side ${why}` });
+  }
+
+  hasOthers({ id }: Talk): boolean {
+    return this.#roster.hasOthers(id);
+  }
+
+  floods({ peer }: Talk, verdict: FloodVerdict): void {
+    this.#user.floods(peer, verdict);
+  }
+
+  owes({ id }: Talk): boolean {
+    return this.#replica.unsaid(id) > 0;
   }
 
   async #takeMember(talk: Talk, record: MemberRecord): Promise<void> {

@@ -9,7 +9,7 @@ import type { Hearing } from "./hearing.ts";
 import type { Talk } from "./talk.ts";
 
 export interface SayingOptions {
-  replica: Pick<Replica, "say" | "pending">;
+  replica: Pick<Replica, "say" | "unsaid">;
   hearing: Pick<Hearing, "say">;
   /** With all who are here. */
   talks: () => Talk[];
@@ -65,11 +65,11 @@ export class Saying {
     );
   }
 
-  /** Resolves when somebody who is connected is not far behind. */
+  /** Resolves when somebody who is connected is not far behind with what we say. */
   async #caughtUp(talk: Talk): Promise<void> {
     const isBehind = () =>
       talk.member && !talk.over && talk.peer.session.state === "connected" &&
-      this.#options.replica.pending(talk.id).bytes > MAX_BEHIND_BYTES;
+      this.#options.replica.unsaid(talk.id) > MAX_BEHIND_BYTES;
     while (isBehind()) await talk.moved();
   }
 }

@@ -1,13 +1,23 @@
 /**
  * The chat with one member of the mesh: what it says is handed on to the mesh; what is due to it is
- * fetched when there is room on the way to it, so that nothing is queued for who is slow.
+ * fetched when there is room on the way to it, so that nothing is queued for who is slow. Where there
+ * are others, neither says, nor takes, more than everybody can follow.
  */
+import { Allowance } from "../../protocol/allowance.ts";
+import { equalBytes } from "../../protocol/bytes.ts";
 import type { ChatMessage } from "../../protocol/chat.ts";
 import { type Clock, sleep } from "../../protocol/clock.ts";
 import { P2pError, StreamResetError } from "../../protocol/errors.ts";
-import { HANDSHAKE_TIMEOUT_MS, STUCK_AFTER_MS } from "../../protocol/limits.ts";
+import { type FloodVerdict, Intake } from "../../protocol/intake.ts";
+import {
+  HANDSHAKE_TIMEOUT_MS,
+  LAST_HANDING_MS,
+  SAID_AT_ONCE,
+  SAID_PER_SECOND,
+  STUCK_AFTER_MS,
+} from "../../protocol/limits.ts";
 import type { KeyedMember } from "../../protocol/member.ts";
-import type { Chat } from "../../transfer/chat.ts";
+import type { Chat, Heard } from "../../transfer/chat.ts";
 import type { Peer } from "../room.ts";
 
 /** UTF-16 units of lines, about, that are fetched at once. */
@@ -17,6 +27,13 @@ const BATCH_MESSAGES = 512;
 
 /** Milliseconds that are spent on what a member says before others have their turn. */
 const TURN_MS = 10;
+/** Units of what it says before others who are here have it: they are written and shown at its end. */
+const TURN_UNITS = 64;
+
+/** What is said to a member among others. */
+const SAID = { burst: SAID_AT_ONCE, perSecond: SAID_PER_SECOND };
+/** Units that are waited for at once: waiting for each would cost more than sending it. */
+const TOGETHER = 12;
 
 /** What of ourselves is due to a member. */
 export type Due = "member" | "members";
@@ -31,6 +48,12 @@ export interface TalkUser {
   take(talk: Talk, message: ChatMessage): Promise<void> | void;
   /** The member does not take what is said to it, or does not say who it is. */
   stuck(talk: Talk, why: string): void;
+  /** Whether there are others than this member here. */
+  hasOthers(talk: Talk): boolean;
+  /** The member says more than others can follow. */
+  floods(talk: Talk, verdict: FloodVerdict): void;
+  /** Whether there are lines of our own that are due to the member. */
+  owes(talk: Talk): boolean;
 }
 
 /** Whether it is of a session that is over, or of a chat that was reset: whoever reads it tells. */
@@ -72,11 +95,18 @@ export class Talk {
   /** Whether its HAVE has come: it is known what to send it from then on. */
   #heard = false;
   #over = false;
-  /** When others last had their turn. */
+  /** When others last had their turn, and the units that were taken since. */
   #turnBegan: number;
+  #turnUnits = 0;
+  readonly #intake: Intake;
+  readonly #said: Allowance;
+  /** Aborts when we have ended the session. */
+  readonly #ended = new AbortController();
   #wake = Promise.withResolvers<void>();
   /** Whether lines were sent of which it may not have all. */
   #linesSent = false;
+  /** Until when lines of others are sent to it, once we have no more to say. */
+  #handsOnUntil = Infinity;
   /** Who waits until there is nothing to send. */
   #drained: PromiseWithResolvers<void> | undefined;
   /** Who waits until something was sent. */
@@ -93,6 +123,9 @@ export class Talk {
     this.#user = user;
     this.#clock = clock;
     this.#turnBegan = clock.now();
+    this.#intake = new Intake(clock);
+    this.#said = new Allowance(clock, SAID);
+    peer.session.ended.then(({ byUs }) => byUs && this.#ended.abort());
   }
 
   /**
@@ -106,13 +139,13 @@ export class Talk {
       if (!this.#heard && !this.#over) this.#user.stuck(this, "does not say who they are");
     });
     try {
-      for await (const message of this.#chat.messages()) {
+      for await (const heard of this.#chat.messages()) {
         // Lines are many, and taken at once.
-        const waiting = this.#user.take(this, message);
+        const waiting = heard.message && this.#user.take(this, heard.message);
         if (waiting) await waiting;
-        if (message.type === "have") this.#hear();
-        const turn = this.#giveTurn();
-        if (turn) await turn;
+        if (heard.message?.type === "have") this.#hear();
+        const pause = this.#pauseAfter(heard);
+        if (pause) await pause;
       }
     } finally {
       cancel();
@@ -177,13 +210,20 @@ export class Talk {
     await this.#moved.promise;
   }
 
+  /** It has a connection again: what it says may have waited for that. */
+  excuse(): void {
+    this.#intake.excuse();
+  }
+
   /**
-   * We have no more to say; resolves when the other side has all of it.
+   * We have no more to say; resolves when the other side has all of it, and what of the others'
+   * lines could be handed on in 10 s.
    * @throws as ByteStream.finish
    */
   async finish(): Promise<void> {
     if (!this.#over) {
       this.#drained ??= Promise.withResolvers();
+      this.#handsOnUntil = Math.min(this.#handsOnUntil, this.#clock.now() + LAST_HANDING_MS);
       this.wake();
       await this.#drained.promise;
       this.end();
@@ -197,12 +237,39 @@ export class Talk {
     this.wake();
   }
 
+  /** What is waited for before more is taken. */
+  #pauseAfter({ message, cost }: Heard): Promise<void> | undefined {
+    if (!this.#user.hasOthers(this)) {
+      this.#intake.release();
+      return this.#giveTurn();
+    }
+    this.#intake.take({ cost, own: this.#isOwn(message) });
+    const { verdict } = this.#intake;
+    if (verdict) this.#user.floods(this, verdict);
+    this.#turnUnits += cost;
+    // What is there of a session that we have ended is no more than a window.
+    if (this.#ended.signal.aborted) return undefined;
+    const { waitMs } = this.#intake;
+    return waitMs > 0 ? this.#rest(waitMs) : this.#giveTurn();
+  }
+
+  /** Whether it is the member's own doing: it cannot choose how much others have said. */
+  #isOwn(message: ChatMessage | undefined): boolean {
+    return message?.type !== "line" ||
+      equalBytes(message.line.author, this.peer.session.remoteKey);
+  }
+
   /** Lets others have their turn: what arrived together would be taken in without a pause. */
   #giveTurn(): Promise<void> | undefined {
-    if (this.#clock.now() - this.#turnBegan < TURN_MS) return undefined;
-    return sleep(this.#clock, 0).then(() => {
-      this.#turnBegan = this.#clock.now();
-    });
+    const isOver = this.#clock.now() - this.#turnBegan >= TURN_MS || this.#turnUnits >= TURN_UNITS;
+    return isOver ? this.#rest(0) : undefined;
+  }
+
+  /** Lets so much time go by, or less if we end the session. */
+  async #rest(ms: number): Promise<void> {
+    await sleep(this.#clock, ms, this.#ended.signal).catch(() => {});
+    this.#turnBegan = this.#clock.now();
+    this.#turnUnits = 0;
   }
 
   #hear(): void {
@@ -213,15 +280,15 @@ export class Talk {
   async #send(): Promise<void> {
     try {
       while (!this.#over) {
-        const messages = this.#collect();
+        const waitMs = this.#waitMs();
+        const messages = waitMs > 0 ? [] : this.#collect();
         if (messages.length > 0) {
           await this.#write(messages);
           this.#tellMoved();
           continue;
         }
-        if (this.#heard) this.#tellDrained();
-        await this.#wake.promise;
-        this.#wake = Promise.withResolvers();
+        if (this.#heard && (waitMs === 0 || this.#hasSaidAll)) this.#tellDrained();
+        await this.#woken(waitMs);
       }
     } catch (error) {
       if (!isToldByReader(error)) throw error;
@@ -230,6 +297,29 @@ export class Talk {
       this.#tellDrained();
       this.#tellMoved();
     }
+  }
+
+  /** Whether there are others, here or there, who are to follow what is said. */
+  get #isPaced(): boolean {
+    return this.#linked.size > 0 || this.#user.hasOthers(this);
+  }
+
+  /** Milliseconds until something may be said. */
+  #waitMs(): number {
+    return this.#isPaced && this.#said.left < 1 ? this.#said.msUntil(TOGETHER) : 0;
+  }
+
+  /** Whether nothing is left but lines of others, and was handed on for long enough. */
+  get #hasSaidAll(): boolean {
+    return this.#clock.now() >= this.#handsOnUntil && !this.#user.owes(this);
+  }
+
+  /** Resolves when there may be something to send, or after some time. */
+  async #woken(waitMs: number): Promise<void> {
+    const cancel = waitMs > 0 ? this.#clock.after(waitMs, () => this.wake()) : undefined;
+    await this.#wake.promise;
+    this.#wake = Promise.withResolvers();
+    cancel?.();
   }
 
   #collect(): ChatMessage[] {
@@ -245,7 +335,8 @@ export class Talk {
 
   #collectLines(): ChatMessage[] {
     const lines: ChatMessage[] = [];
-    for (let units = 0; units < BATCH_UNITS && lines.length < BATCH_MESSAGES;) {
+    const most = this.#isPaced ? Math.min(BATCH_MESSAGES, this.#said.left) : BATCH_MESSAGES;
+    for (let units = 0; units < BATCH_UNITS && lines.length < most;) {
       const next = this.#user.next(this);
       if (!next) break;
       lines.push(next);
@@ -261,7 +352,8 @@ export class Talk {
       this.#user.stuck(this, "does not take what is said");
     });
     try {
-      await this.#chat.send(messages);
+      const cost = await this.#chat.send(messages);
+      if (this.#isPaced) this.#said.spend(cost);
     } finally {
       cancel();
     }

@@ -169,8 +169,8 @@ Deno.test("by name: a file whose relay goes in the middle goes on when it is bac
 
 /** The next line that is said in a chat. */
 async function nextLine(stream: ByteStream): Promise<string | undefined> {
-  for await (const message of new Chat(stream).messages()) {
-    if (message.type === "line") return message.line.text;
+  for await (const { message } of new Chat(stream).messages()) {
+    if (message?.type === "line") return message.line.text;
   }
   return undefined;
 }

@@ -22,6 +22,8 @@ const DEADLINE_MS = 20_000;
 export interface RawMemberOptions {
   name?: string;
   identity?: KeyPair;
+  /** As which it comes to several. Default: a new one. */
+  instance?: Uint8Array;
   /** Whether what comes is read at all. Default: yes. */
   reads?: boolean;
   /** The addresses that it tells of itself. */
@@ -56,12 +58,12 @@ export class RawMember implements AsyncDisposable {
   #changed = Promise.withResolvers<void>();
   #over = false;
 
-  private constructor(peer: RawPeer, name: string, identity: KeyPair) {
+  private constructor(peer: RawPeer, name: string, identity: KeyPair, instance: Uint8Array) {
     this.#peer = peer;
     this.name = name;
     this.identity = identity;
     this.signer = signingKeyOf(identity);
-    this.instance = newInstance(Date.now(), crypto.getRandomValues(new Uint8Array(2)));
+    this.instance = instance;
     this.#stream = peer.open(CHAT_KIND);
   }
 
@@ -69,7 +71,10 @@ export class RawMember implements AsyncDisposable {
   static async join(address: string, options: RawMemberOptions = {}): Promise<RawMember> {
     const { name = "mallory", identity = generateKeyPair(), reads = true, addresses = [] } =
       options;
-    const member = new RawMember(await RawPeer.dial(address, name, identity), name, identity);
+    const instance = options.instance ??
+      newInstance(Date.now(), crypto.getRandomValues(new Uint8Array(2)));
+    const peer = await RawPeer.dial(address, name, identity);
+    const member = new RawMember(peer, name, identity, instance);
     if (reads) member.#read();
     await member.send({ type: "member", member: member.record({ addresses }) });
     await member.send({ type: "members", members: [] });

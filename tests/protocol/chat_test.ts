@@ -2,6 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { encodeText } from "../../protocol/bytes.ts";
 import {
+  chatCost,
   type ChatMessage,
   chatMessageLimit,
   ChatType,
@@ -296,4 +297,14 @@ Deno.test("Chat codec: any line arrives as it was said, however it is cut", () =
     }
     assertEquals(decoded(...pieces), said);
   }));
+});
+
+Deno.test("chatCost() counts a message, and its bytes by what they cost to take", () => {
+  const { line, have, members, member, nick } = ChatType;
+  assertEquals([line, have, nick, 0x7f].map((type) => chatCost(type, 0)), [1, 1, 1, 1]);
+  assertEquals([4_095, 4_096, MAX_CHAT_BYTES].map((n) => chatCost(line, n)), [1, 2, 4_097]);
+  for (const type of [have, members, member]) {
+    assertEquals([511, 512, 65_536].map((bytes) => chatCost(type, bytes)), [1, 2, 129]);
+  }
+  assertEquals(chatCost(0x7f, MAX_CHAT_BYTES), 4_097);
 });

@@ -220,3 +220,24 @@ Deno.test("Roster: a member lost for less than an hour is one all the while, and
   const later = rig.join("bob later", member(1));
   assert(later.keep && !later.returning && later.since === 1_000_000 + rig.now);
 });
+
+Deno.test("Roster.hasOthers() is true for whom MEMBERS names somebody", () => {
+  const rig = new Rig();
+  const others = () => ["s1", "s2", "nobody"].map((id) => rig.roster.hasOthers(id));
+  const named = () => ["s1", "s2", "nobody"].map((id) => rig.roster.linked(id).length > 0);
+  const seen: boolean[][] = [];
+  const look = () => {
+    assertEquals(others(), named());
+    seen.push(others());
+  };
+  look();
+  rig.join("s1", member(1));
+  look();
+  rig.join("s2", member(2));
+  rig.roster.away("s2");
+  look();
+  rig.roster.left("s2", "goodbye");
+  look();
+  const [none, one] = [[false, false, false], [false, true, true]];
+  assertEquals(seen, [none, one, [true, true, true], one]);
+});

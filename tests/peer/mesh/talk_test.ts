@@ -1,11 +1,23 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Talk, type TalkUser } from "../../../peer/mesh/talk.ts";
 import type { Peer } from "../../../peer/room.ts";
-import type { ChatMessage } from "../../../protocol/chat.ts";
+import { concatBytes } from "../../../protocol/bytes.ts";
+import type { ChatMessage, LineMessage } from "../../../protocol/chat.ts";
 import { type ByteStream, ResetCode } from "../../../protocol/connection.ts";
 import { ProtocolError, StreamResetError, UnreachableError } from "../../../protocol/errors.ts";
-import { HANDSHAKE_TIMEOUT_MS, STUCK_AFTER_MS } from "../../../protocol/limits.ts";
+import {
+  FLOOD_ENDED_AFTER_MS,
+  FLOOD_TOLD_AFTER_MS,
+  HANDSHAKE_TIMEOUT_MS,
+  MAX_CHAT_BYTES,
+  SAID_AT_ONCE,
+  SAID_PER_SECOND,
+  STUCK_AFTER_MS,
+  TAKEN_AT_ONCE,
+  TAKEN_PER_SECOND,
+} from "../../../protocol/limits.ts";
 import type { KeyedMember } from "../../../protocol/member.ts";
+import { encodeMessage } from "../../../protocol/messages.ts";
 import { Chat } from "../../../transfer/chat.ts";
 import { settled } from "../../fakes/clock.ts";
 import { endPair, type SessionPair, sessionPair } from "../../fakes/session_pair.ts";
@@ -43,7 +55,12 @@ class User implements TalkUser {
   readonly due: ChatMessage[] = [HAVE];
   readonly taken: ChatMessage[] = [];
   readonly stuckBecause: string[] = [];
+  readonly verdicts: string[] = [];
   greeted = false;
+  /** Whether somebody else is here. */
+  others = false;
+  /** Whether what is due is our own. */
+  own = true;
 
   describe(_talk: Talk, due: "member" | "members"): ChatMessage {
     return due === "member" ? MEMBER : MEMBERS;
@@ -63,6 +80,18 @@ class User implements TalkUser {
 
   stuck(_talk: Talk, why: string): void {
     this.stuckBecause.push(why);
+  }
+
+  hasOthers(): boolean {
+    return this.others;
+  }
+
+  floods(_talk: Talk, verdict: string): void {
+    this.verdicts.push(verdict);
+  }
+
+  owes(): boolean {
+    return this.own && this.due.length > 0;
   }
 }
 
@@ -104,7 +133,7 @@ class Rig {
   /** The other side reads all that comes from now on. */
   async read(): Promise<void> {
     try {
-      for await (const message of this.other.messages()) this.#heard.push(message);
+      for await (const { message } of this.other.messages()) this.#heard.push(message!);
     } catch {
       // The session is over.
     }
@@ -366,4 +395,142 @@ Deno.test("Talk.linkedSince() tells since when the member has a session with som
   talk.told([bob!, carol!], 900);
   assertEquals([bob, carol].map((each) => talk.linkedSince(each!.key)), [900, 700]);
   await rig.end();
+});
+
+/** Lines that are on their way for as long as a test lasts. */
+const MANY = 20_000;
+
+/** What the other side says at once, and goes on saying as it is taken. */
+function flood(rig: Rig, message: (number: number) => ChatMessage): void {
+  const messages = Array.from({ length: MANY }, (_, n) => message(n + 1));
+  rig.other.send(messages).catch(() => {});
+}
+
+/** Lines of somebody whom the other side only hands on. */
+function handedOn(number: number): ChatMessage {
+  const message = lineOf(number) as LineMessage;
+  return { ...message, line: { ...message.line, author: new Uint8Array(32).fill(0xca) } };
+}
+
+/** Lines of the other side's own. */
+function ownLine(rig: Rig, number: number): ChatMessage {
+  const message = lineOf(number) as LineMessage;
+  return { ...message, line: { ...message.line, author: rig.pair.initiator.remoteKey } };
+}
+
+Deno.test("Talk takes 500 messages a second of a member among others, and says 250", async () => {
+  const rig = await Rig.greeted();
+  rig.read();
+  rig.user.others = true;
+  flood(rig, handedOn);
+  for (let n = 1; n <= MANY; n++) rig.user.due.push(lineOf(n));
+  rig.talk.wake();
+  await rig.goOn(1_000);
+  const before = [rig.user.taken.length, rig.heard.length];
+  await rig.goOn(8_000);
+  const [taken, said] = [rig.user.taken.length - before[0]!, rig.heard.length - before[1]!];
+  assert(before[0]! > TAKEN_AT_ONCE && before[0]! < TAKEN_AT_ONCE + 600, `${before}`);
+  assert(before[1]! > SAID_AT_ONCE && before[1]! < SAID_AT_ONCE + 300, `${before}`);
+  assert(Math.abs(taken - 8 * TAKEN_PER_SECOND) < 100, `${taken}`);
+  assert(Math.abs(said - 8 * SAID_PER_SECOND) < 50, `${said}`);
+  await rig.end();
+});
+
+Deno.test("Talk says 250 messages a second to a member that tells of others, and is alone with us", async () => {
+  const rig = await Rig.greeted();
+  rig.read();
+  rig.talk.told([{ key: new Uint8Array(32) } as KeyedMember], 0);
+  for (let n = 1; n <= MANY; n++) rig.user.due.push(lineOf(n));
+  rig.talk.wake();
+  await rig.goOn(4_000);
+  const most = SAID_AT_ONCE + 4 * SAID_PER_SECOND;
+  assert(Math.abs(rig.heard.length - most) < 50, `${rig.heard.length}`);
+  rig.talk.told([], 0);
+  await rig.goOn(100);
+  while (rig.heard.length < MANY) await rig.goOn(1);
+  await rig.end();
+});
+
+Deno.test("Talk takes and says all there is where two are alone, without a wait", async () => {
+  const rig = await Rig.greeted();
+  rig.read();
+  flood(rig, handedOn);
+  for (let n = 1; n <= MANY; n++) rig.user.due.push(lineOf(n));
+  rig.talk.wake();
+  for (let turns = 0; turns < 200; turns++) await rig.goOn(1);
+  assertEquals(rig.user.taken.length, MANY + 3);
+  assertEquals(rig.heard.length, MANY + 3);
+  await rig.end();
+});
+
+Deno.test("Talk tells of a member that floods after 10 s, and after 30 s that it is to go", async () => {
+  const rig = await Rig.greeted();
+  rig.user.others = true;
+  flood(rig, (number) => ownLine(rig, number));
+  await rig.goOn(FLOOD_TOLD_AFTER_MS);
+  assertEquals(rig.user.verdicts, []);
+  await rig.goOn(FLOOD_TOLD_AFTER_MS);
+  assertEquals(rig.user.verdicts, ["tell"]);
+  await rig.goOn(FLOOD_ENDED_AFTER_MS);
+  assertEquals(rig.user.verdicts, ["tell", "sendAway"]);
+  await rig.end();
+});
+
+Deno.test("Talk counts what it cannot understand, and does not count what others said", async () => {
+  const rig = await Rig.greeted();
+  rig.user.others = true;
+  flood(rig, handedOn);
+  await rig.goOn(20_000);
+  assertEquals(rig.user.verdicts, []);
+  await rig.end();
+  const other = await Rig.greeted();
+  other.user.others = true;
+  const unknown = Array.from({ length: MANY }, () => encodeMessage(0x7f));
+  other.far.write(concatBytes(...unknown)).catch(() => {});
+  await other.goOn(20_000);
+  assertEquals(other.user.verdicts, ["tell"]);
+  await other.end();
+});
+
+Deno.test("Talk ends a wait with a session that we end, and goes on taking what is there", async () => {
+  const rig = await Rig.greeted();
+  rig.user.others = true;
+  const text = "x".repeat(MAX_CHAT_BYTES);
+  rig.other.send([lineOf(1, text), lineOf(2)]).catch(() => {});
+  while (rig.user.taken.length < 4) await rig.goOn(1);
+  await rig.goOn(2_000);
+  assertEquals(rig.user.taken.length, 4);
+  rig.pair.initiator.fail(new UnreachableError("It is lost"));
+  await assertRejects(() => rig.running, UnreachableError);
+  await rig.end();
+});
+
+Deno.test("Talk takes lines of 16 MiB often enough for who says them not to think that it is stuck", async () => {
+  const rig = await Rig.greeted();
+  rig.user.others = true;
+  const text = "x".repeat(MAX_CHAT_BYTES);
+  for (let n = 1; n <= 3; n++) {
+    const began = rig.pair.clock.now();
+    const sent = rig.other.send([lineOf(n, text)]);
+    await rig.pair.clock.until(sent, STUCK_AFTER_MS);
+    assert(rig.pair.clock.now() - began < 12_000);
+  }
+  await rig.end();
+});
+
+Deno.test("Talk.finish() waits for what we have said, and 10 s for what others have", async () => {
+  for (const own of [true, false]) {
+    const rig = await Rig.greeted();
+    rig.read();
+    rig.user.others = true;
+    rig.user.own = own;
+    const count = SAID_AT_ONCE + 20 * SAID_PER_SECOND;
+    for (let n = 1; n <= count; n++) rig.user.due.push(lineOf(n));
+    const began = rig.pair.clock.now();
+    await rig.pair.clock.until(rig.talk.finish(), 60_000);
+    const ms = rig.pair.clock.now() - began;
+    if (own) assertEquals(rig.heard.length, count + 3);
+    assert(own ? ms > 19_000 : ms > 9_900 && ms < 11_000, `${own} ${ms}`);
+    await rig.end();
+  }
 });
