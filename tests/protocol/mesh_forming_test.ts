@@ -8,6 +8,8 @@ import { member } from "../fakes/mesh_members.ts";
 
 /** Milliseconds between two MEMBERS in a session, at least. */
 const MEMBERS_MS = 200;
+/** Milliseconds between two attempts to find a session another connection, at most. */
+const REDIAL_MS = 5_000;
 
 /** One end of a session. */
 interface End {
@@ -15,6 +17,9 @@ interface End {
   readonly other: Node;
   readonly id: string;
   readonly dialled: boolean;
+  /** Whether it is for the other end to say first who it is. */
+  readonly waits: boolean;
+  away: boolean;
   /** What its last MEMBERS was of; undefined before it has said who it is. */
   told: number | undefined;
   toldAt: number;
@@ -61,10 +66,11 @@ class Mesh {
       }
       done("ok");
       const id = `session ${++this.begun}`;
-      const one = this.#end(from, to, id, true);
-      const other = this.#end(to, from, id, false);
-      this.#send(one, () => this.#joined(other));
-      this.#send(other, () => this.#joined(one));
+      const waits = from.roster.hasKey(to.self.key);
+      const one = this.#end(from, to, id, { dialled: true, waits });
+      const other = this.#end(to, from, id, { dialled: false, waits: false });
+      if (!waits) this.#send(one, () => this.#joined(other));
+      this.#send(other, () => this.#heard(one, other));
     });
   }
 
@@ -81,6 +87,20 @@ class Mesh {
     }
   }
 
+  /** Nobody of some reaches anybody of the others for a while; their sessions wait for it to be over. */
+  breakOff(ms: number, isHere: (node: Node) => boolean): void {
+    for (const one of this.nodes) {
+      for (const end of one.ends.values()) {
+        if (isHere(end.other) === isHere(one)) continue;
+        this.cut.add(pairOf(one, end.other));
+        end.away = true;
+        one.roster.away(end.id);
+        if (end.dialled) this.#redial(end);
+      }
+    }
+    this.#after(ms, () => this.cut.clear());
+  }
+
   /** Lets time pass until it is over, or all is as a test wants it. */
   run(ms: number, until = () => false): void {
     for (const end = this.now + ms; this.now < end && !until(); this.now += 10) {
@@ -94,13 +114,16 @@ class Mesh {
   /** Whether everybody has one session with everybody else. */
   get complete(): boolean {
     return this.nodes.every((node) => {
-      const others = new Set([...node.ends.values()].map(({ other }) => other));
+      const ends = [...node.ends.values()];
+      const others = new Set(ends.map(({ other }) => other));
+      if (ends.some(({ away, other, id }) => away || !other.ends.has(id))) return false;
       return others.size === this.nodes.length - 1 && node.ends.size === others.size;
     });
   }
 
-  #end(node: Node, other: Node, id: string, dialled: boolean): End {
-    const end = { node, other, id, dialled, told: undefined, toldAt: -Infinity, arrives: 0 };
+  #end(node: Node, other: Node, id: string, how: Pick<End, "dialled" | "waits">): End {
+    const nothingYet = { away: false, told: undefined, toldAt: -Infinity, arrives: 0 };
+    const end: End = { node, other, id, ...how, ...nothingYet };
     node.ends.set(id, end);
     return end;
   }
@@ -123,6 +146,33 @@ class Mesh {
     this.#send(end, () => end.other.roster.told(end.id, members));
   }
 
+  /** Whoever dialled tries to find a session another connection. */
+  #redial(end: End): void {
+    const { node, other, id } = end;
+    this.#after(REDIAL_MS * (0.5 + this.#random() / 2), () => {
+      if (!end.away || !node.ends.has(id)) return;
+      if (this.#isCut(node, other)) return this.#redial(end);
+      const far = other.ends.get(id);
+      if (!far) {
+        node.ends.delete(id);
+        return node.roster.left(id, "duplicate");
+      }
+      for (const each of [far, end]) {
+        each.away = false;
+        each.told = -1;
+        each.node.roster.back(id);
+      }
+    });
+  }
+
+  /** The other end says who it is to whoever dialled. */
+  #heard(end: End, other: End): void {
+    const { node, id, waits } = end;
+    if (waits && node.roster.isHere(other.node.self)) return this.#close(node, id);
+    this.#joined(end);
+    if (waits) this.#send(end, () => this.#joined(other));
+  }
+
   #joined(end: End): void {
     const { node, other, id, dialled } = end;
     if (!node.ends.has(id)) return;
@@ -134,11 +184,17 @@ class Mesh {
     });
     end.told = -1;
     const loser = verdict.keep ? verdict.replaces : id;
-    const its = loser !== undefined && node.ends.get(loser);
-    if (!its) return;
-    node.ends.delete(its.id);
-    this.#send(its, () => {
-      if (other.ends.delete(its.id)) other.roster.left(its.id, "duplicate");
+    if (loser !== undefined) this.#close(node, loser);
+  }
+
+  /** A session is one too many; what is away is told when it asks again. */
+  #close(node: Node, id: string): void {
+    const end = node.ends.get(id);
+    if (!end) return;
+    node.ends.delete(id);
+    if (end.away) return;
+    this.#send(end, () => {
+      if (end.other.ends.delete(id)) end.other.roster.left(id, "duplicate");
     });
   }
 
@@ -209,6 +265,23 @@ Deno.test("Roster: a mesh that was parted is whole again soon after it may be", 
     const healed = mesh.now;
     mesh.run(120_000, () => mesh.complete);
     assert(mesh.complete && mesh.now - healed < 10_000, `seed ${seed}: ${mesh.now - healed} ms`);
+  }
+});
+
+Deno.test("Roster: 24 members whose connections break all go on, with one session for each pair", () => {
+  for (let seed = 1; seed <= 3; seed++) {
+    const mesh = formed(24, seed);
+    mesh.run(20_000);
+    const { begun, now } = mesh;
+    mesh.breakOff(30_000, ({ self }) => self.key[0]! <= 12);
+    mesh.run(30_000);
+    assert(!mesh.complete);
+    mesh.run(30_000, () => mesh.complete);
+    assert(mesh.complete && mesh.now - now < 45_000, `seed ${seed}: ${mesh.now - now} ms`);
+    assert(mesh.begun - begun <= 144, `${mesh.begun - begun} sessions for 144 that were broken`);
+    const all = mesh.begun;
+    mesh.run(120_000);
+    assertEquals([mesh.begun, mesh.complete], [all, true], "and nothing happens any more");
   }
 });
 

@@ -4,21 +4,35 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { DEAD_AFTER_MS, SESSION_HOLD_MS } from "../../protocol/limits.ts";
+import { DEAD_AFTER_MS, DIAL_AWAY_AFTER_MS, SESSION_HOLD_MS } from "../../protocol/limits.ts";
 import type { KeyedMember } from "../../protocol/member.ts";
 import { type Departure, Roster } from "../../protocol/roster.ts";
 import { member } from "../fakes/mesh_members.ts";
 
 /** Milliseconds that a message takes at most. */
 const SLOWEST_MS = 250;
+/** Milliseconds between two attempts to find a session another connection. */
+const REDIAL_MS = 2_000;
+/** Milliseconds in which a connection that is asked whether it still is one must have answered. */
+const CHECK_MS = 3_000;
 
 /** One end of a session. */
 class End {
   /** When what was sent last arrives there: what is sent later does not overtake it. */
   arrives = 0;
   away = false;
+  /** Whether its connection is dead, though this side may not know it yet. */
+  broken = false;
+  /** What was sent and has not arrived: it is sent again over the next connection. */
+  readonly kept: (() => void)[] = [];
 
-  constructor(readonly side: Side, readonly sessionId: Uint8Array, readonly dialled: boolean) {}
+  constructor(
+    readonly side: Side,
+    readonly sessionId: Uint8Array,
+    readonly dialled: boolean,
+    /** Whether it is for the other side to say first who it is. */
+    readonly waits: boolean,
+  ) {}
 }
 
 /** A member, and the sessions that are open at its end. */
@@ -34,6 +48,8 @@ class Simulation {
   /** Sessions that have begun, and that were ended by a verdict. */
   begun = 0;
   ended = 0;
+  /** Whose attempts to dial fail. */
+  blocked: Side | undefined;
   readonly #delays: readonly number[];
   #taken = 0;
   #events: { at: number; order: number; event: () => void }[] = [];
@@ -64,10 +80,27 @@ class Simulation {
     const sessionId = Uint8Array.of(this.#delay(), this.begun);
     this.at(this.now + this.#delay(), () => {
       done();
-      const ends = [new End(here, sessionId, true), new End(there, sessionId, false)] as const;
-      for (const end of ends) end.side.open.set(id, end);
-      this.#send(ends[0], ends[1], () => this.#joined(id, ends[1], ends[0]));
-      this.#send(ends[1], ends[0], () => this.#joined(id, ends[0], ends[1]));
+      const waits = here.roster.hasKey(there.self.key);
+      const near = new End(here, sessionId, true, waits);
+      const far = new End(there, sessionId, false, false);
+      for (const end of [near, far]) end.side.open.set(id, end);
+      if (!waits) this.#sayMember(id, near, far);
+      this.#sayMember(id, far, near);
+    });
+  }
+
+  /**
+   * The connections of all sessions break.
+   * @param notices milliseconds after which each side knows
+   */
+  breakAll(notices: readonly number[]): void {
+    this.sides.forEach(({ open }, index) => {
+      for (const [id, end] of open) {
+        end.broken = true;
+        this.at(this.now + notices[index]!, () => {
+          if (open.get(id) === end && end.broken && !end.away) this.#lose(id, end);
+        });
+      }
     });
   }
 
@@ -129,14 +162,86 @@ class Simulation {
     const { dials } = this.sides[side].roster;
     for (const { id, key } of dials.due()) {
       const isOther = key[0] === this.sides[1 - side]!.self.key[0];
-      if (isOther) this.dial(side, () => dials.dialled(id, "ok"));
-      else dials.dialled(id, "failed");
+      if (isOther && this.blocked !== this.sides[side]) {
+        this.dial(side, () => dials.dialled(id, "ok"));
+      } else dials.dialled(id, "failed");
     }
   }
 
-  #send(from: End, to: End, event: () => void): void {
+  /** @param again whether it is sent again where the connection breaks meanwhile */
+  #send(from: End, to: End, event: () => void, again = true): void {
     from.arrives = Math.max(from.arrives, this.now + this.#delay());
-    this.at(from.arrives, () => !from.away && !to.away && event());
+    this.at(from.arrives, () => {
+      if (!from.broken && !to.broken && !from.away && !to.away) event();
+      else if (again) from.kept.push(event);
+    });
+  }
+
+  #sayMember(id: string, from: End, to: End): void {
+    this.#send(from, to, () => this.#heard(id, to, from));
+  }
+
+  /** A side knows that a connection is lost; whoever dialled dials again. */
+  #lose(id: string, end: End): void {
+    end.away = true;
+    if (end.side.roster.away(id)) end.side.open.delete(id);
+    const lostAt = this.now;
+    this.at(lostAt + SESSION_HOLD_MS, () => {
+      if (end.away && this.now - lostAt >= SESSION_HOLD_MS) this.#over(end.side, id, "lost");
+    });
+    if (end.dialled) this.#redial(id, end);
+  }
+
+  #redial(id: string, near: End): void {
+    const { side } = near;
+    const other = this.sides.find((each) => each !== side)!;
+    this.at(this.now + REDIAL_MS, () => {
+      if (!near.away || !side.open.has(id)) return;
+      if (this.blocked === side) return this.#redial(id, near);
+      this.#later(() => {
+        const far = other.open.get(id);
+        if (!far) return this.#later(() => this.#over(side, id, "duplicate"));
+        this.#attach(id, far);
+        this.#later(() => this.#goOn(id, near, far));
+      });
+    });
+  }
+
+  /** The answer to an attempt to go on has come. */
+  #goOn(id: string, near: End, far: End): void {
+    if (!near.side.open.has(id)) {
+      far.broken = true;
+      return this.#later(() => far.side.open.has(id) && this.#lose(id, far));
+    }
+    this.#attach(id, near);
+    for (const event of [...near.kept.splice(0), ...far.kept.splice(0)]) this.#later(event);
+  }
+
+  #attach(id: string, end: End): void {
+    end.away = end.broken = false;
+    end.side.roster.back(id);
+  }
+
+  #later(event: () => void): void {
+    this.at(this.now + this.#delay(), event);
+  }
+
+  /** A member says who it is. */
+  #heard(id: string, end: End, other: End): void {
+    const { side: { open, roster }, dialled, sessionId } = end;
+    if (!open.has(id)) return;
+    const who = other.side.self;
+    if (end.waits && roster.isHere(who)) return this.#end(open, id);
+    if (end.waits) this.#sayMember(id, end, other);
+    const facts = { dialled, sessionId, onThisMachine: false };
+    const rival = dialled ? undefined : roster.rivalOf(id, who, facts);
+    const its = rival === undefined ? undefined : open.get(rival);
+    if (!its) return this.#joined(id, end, other);
+    const works = !its.broken && other.side.open.get(rival!)?.broken === false;
+    this.at(this.now + (works ? 2 * this.#delay() : CHECK_MS), () => {
+      if (!works && open.get(rival!) === its && !its.away) this.#lose(rival!, its);
+      this.#joined(id, end, other);
+    });
   }
 
   #joined(id: string, end: End, other: End): void {
@@ -145,17 +250,21 @@ class Simulation {
     const facts = { dialled, sessionId, onThisMachine: false };
     const verdict = side.roster.joined(id, other.side.self, facts);
     const loser = verdict.keep ? verdict.replaces : id;
-    if (loser === undefined) return;
+    if (end.away) side.roster.away(id);
+    if (loser !== undefined) this.#end(side.open, loser);
+  }
+
+  #end(open: Map<string, End>, loser: string): void {
     this.ended++;
-    const its = side.open.get(loser);
-    side.open.delete(loser);
+    const its = open.get(loser);
+    open.delete(loser);
     if (its) this.#sayGoodbye(loser, its);
   }
 
   #sayGoodbye(id: string, end: End): void {
     for (const there of this.sides) {
       const other = there.open.get(id);
-      if (other) this.#send(end, other, () => this.#over(there, id, "duplicate"));
+      if (other) this.#send(end, other, () => this.#over(there, id, "duplicate"), false);
     }
   }
 
@@ -239,5 +348,43 @@ Deno.test("Roster: a program started anew takes its place when the one before is
       },
     ),
     { numRuns: 300 },
+  );
+});
+
+Deno.test("Roster: connections that break, and come back, leave one session, the same for both", () => {
+  const notice = fc.integer({ min: 0, max: DEAD_AFTER_MS });
+  const breaks = fc.array(fc.tuple(fc.integer({ min: 1_000, max: 60_000 }), notice, notice), {
+    minLength: 1,
+    maxLength: 4,
+  });
+  fc.assert(
+    fc.property(delays, side, breaks, (delays, first, breaks) => {
+      const simulation = new Simulation(delays);
+      simulation.dial(first);
+      for (const [at, ...notices] of breaks) simulation.at(at, () => simulation.breakAll(notices));
+      assertSettled(simulation, 60_000 + DEAD_AFTER_MS + SESSION_HOLD_MS + 20_000);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+Deno.test("Roster: who dialled, and cannot come back by itself, is back soon after the other knows", () => {
+  const notice = fc.integer({ min: 0, max: DEAD_AFTER_MS });
+  fc.assert(
+    fc.property(delays, side, notice, notice, (delays, first, ofFirst, ofOther) => {
+      const simulation = new Simulation(delays);
+      simulation.dial(first);
+      const notices = first === 0 ? [ofFirst, ofOther] : [ofOther, ofFirst];
+      simulation.at(30_000, () => {
+        simulation.blocked = simulation.sides[first];
+        simulation.breakAll(notices);
+      });
+      simulation.run(30_000 + ofOther + DIAL_AWAY_AFTER_MS + CHECK_MS + 6 * SLOWEST_MS);
+      const [here, there] = simulation.sessions;
+      assertEquals([here!.length, here], [1, there]);
+      assertEquals(simulation.begun, 2);
+      assertSettled(simulation, 90_000);
+    }),
+    { numRuns: 500 },
   );
 });
