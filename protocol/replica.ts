@@ -97,10 +97,11 @@ export class Replica {
   /**
    * What an earlier run has kept on the disk; to be called before anything else. What it said itself
    * is handed on in its stead.
+   * @param hasMet whether that run has met somebody for whom we may still be a member
    */
-  restore(lines: readonly StoredLine[], positions: readonly LogPosition[]): void {
+  restore(lines: readonly StoredLine[], positions: readonly LogPosition[], hasMet = false): void {
     const now = this.#time();
-    this.#hasMet = lines.length + positions.length > 0;
+    this.#hasMet = hasMet || lines.length + positions.length > 0;
     for (const line of lines.toSorted((a, b) => a.number - b.number)) {
       const log = this.#restored(line);
       if (line.number <= (log.newest?.line.number ?? 0)) continue;

@@ -522,7 +522,8 @@ export class Mesh implements TalkUser {
     const { lines, positions, members } = this.#host.memory.restore();
     this.#roster.memberships.restore(members);
     for (const member of members) this.#authors.met(member);
-    this.#replica.restore(lines, positions);
+    const hasMet = members.some(({ key }) => this.#roster.memberships.has(key));
+    this.#replica.restore(lines, positions, hasMet);
   }
 
   /** What has changed is on disk when this returns. */

@@ -119,7 +119,8 @@ export class Member {
     for (const [number, signingKey] of disk.signingKeys) {
       this.replica.know(fakeKey(number), signingKey);
     }
-    this.replica.restore(disk.lines, [...disk.positions.values()]);
+    const hasMet = disk.signingKeys.size > 0;
+    this.replica.restore(disk.lines, [...disk.positions.values()], hasMet);
   }
 
   say(text: string, to?: Member): void {

@@ -149,4 +149,6 @@ Deno.test("Replica: who was only told of in an earlier run has one share until s
   for (const author of [100, 101, 102]) us.replica.know(rig(author).key, rig(author).key);
   us.replica.heard(o, whole(...part(rig(2), 8).logs));
   assertEquals(us.replica.pending(o).lines, 12);
+  us.replica.say("one more", "us");
+  assertEquals(us.replica.pending(o).lines, 13);
 });

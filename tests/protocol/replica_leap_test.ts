@@ -1,6 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { encodeChat } from "../../protocol/chat.ts";
-import { BEGIN_WAIT_MS, GAP_SHOW_MS, GAP_WAIT_MS, MESH_SWEEP_MS } from "../../protocol/limits.ts";
+import {
+  BEGIN_WAIT_MS,
+  GAP_SHOW_MS,
+  GAP_WAIT_MS,
+  MESH_SWEEP_MS,
+  POSITION_LIFE_MS,
+} from "../../protocol/limits.ts";
 import { signedBytes } from "../../protocol/line.ts";
 import { newInstance } from "../../protocol/member.ts";
 import { fakeSignature } from "../fakes/chat_mesh.ts";
@@ -115,6 +121,15 @@ Deno.test("Replica: a leap in a log that is new to us is dropped, however often,
     assertEquals(positions(us, o), ["2 0"]);
   }
   assertEquals(us.replica.take(o, line(earlier, 1), 0)?.number, 1);
+});
+
+Deno.test("Replica: a log that is known by a leap alone has no position: what is old is not taken", () => {
+  const { us, author, o, now } = alone(0);
+  const earlier = { ...author, instance: newInstance(5, Uint8Array.of(1, 1)) };
+  assertEquals(us.replica.take(o, line(earlier, 5), 0), undefined);
+  now.ms += POSITION_LIFE_MS + 1;
+  assertEquals(us.replica.take(o, line(earlier, 1), 0), undefined);
+  assertEquals(us.replica.take(o, line(earlier, 1, { time: now.ms }), 0)?.number, 1);
 });
 
 Deno.test("Replica: who is new takes what comes first from the one that it came to, from no other", () => {

@@ -12,8 +12,8 @@ interface Schedule {
   full: boolean;
   /** How often a line is not taken; then nobody is killed. */
   loss?: number;
-  /** How many leave out lines that they hand on. */
-  hostile?: number;
+  /** Whether one of them leaves out lines that it hands on. */
+  hostile?: boolean;
   events: number;
 }
 
@@ -174,7 +174,8 @@ function run(seed: number, schedule: Schedule): ChatMesh {
   const mesh = new ChatMesh(mulberry32(seed), PATIENT);
   const count = 3 + mesh.below(5);
   begin(mesh, count, schedule.gathered);
-  for (const member of mesh.members.slice(0, schedule.hostile ?? 0)) member.hostile = true;
+  // The last is nobody's first: who is new takes the beginning of a log from the one it came to.
+  if (schedule.hostile) mesh.members.at(-1)!.hostile = true;
   const old = schedule.gathered ? count : 0;
   mesh.loss = schedule.loss ?? 0;
   for (let i = 0; i < schedule.events; i++) step(mesh, schedule);
@@ -204,6 +205,8 @@ function simulate(schedule: Schedule): void {
   }
 }
 
+const STRANGERS: Schedule = { gathered: false, full: true, events: 250 };
+
 Deno.test("a mesh that breaks and heals: everybody has everything once, in order", () => {
   simulate({ gathered: true, full: true, events: 250 });
 });
@@ -213,11 +216,15 @@ Deno.test("a mesh that heals in part: lines are handed on to the last leaf", () 
 });
 
 Deno.test("strangers that come together: what is said to those whom an author knows arrives", () => {
-  simulate({ gathered: false, full: true, events: 250 });
+  simulate(STRANGERS);
+});
+
+Deno.test("who was killed before it heard a word is a member, and gets what it is owed", () => {
+  for (const seed of [8_002_465, 8_003_401, 8_004_140]) run(seed, STRANGERS);
 });
 
 Deno.test("a member leaves out lines that it hands on: all others have them nevertheless", () => {
-  simulate({ gathered: true, full: false, hostile: 1, events: 250 });
+  simulate({ gathered: true, full: false, hostile: true, events: 250 });
 });
 
 Deno.test("lines that are not taken: the next one shows it, and they come again", () => {

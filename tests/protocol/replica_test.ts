@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import type { HaveMessage } from "../../protocol/chat.ts";
 import { ProtocolError } from "../../protocol/errors.ts";
 import { GAP_WAIT_MS, LINE_LIFE_MS, MAX_LOGS, POSITION_LIFE_MS } from "../../protocol/limits.ts";
 import { signedBytes } from "../../protocol/line.ts";
@@ -325,6 +326,15 @@ Deno.test("Replica: a position outlives its lines over a restart", () => {
   const id = join(again, other);
   assertEquals(again.replica.take(id, line(author, 3), 2), undefined);
   assertEquals(again.replica.take(id, line(author, 4), 3)?.number, 4);
+});
+
+Deno.test("Replica: who has met somebody is not new after a restart, though nothing was kept", () => {
+  const haves = [false, true].map((hasMet) => {
+    const us = rig(1);
+    us.replica.restore([], [], hasMet);
+    return due(us, join(us, rig(2), 0, false))[0] as HaveMessage;
+  });
+  assertEquals(haves.map(({ isNew }) => isNew), [true, false]);
 });
 
 Deno.test("Replica: logs take turns", () => {
