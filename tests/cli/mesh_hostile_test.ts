@@ -187,6 +187,32 @@ Deno.test("a line of somebody who is not here is not shown as that of whom its n
   assertEquals(authors, ["bob-2", "bob-2", "tom"]);
 });
 
+Deno.test("what a member leaves out of somebody else's lines is taken from whoever brings it", async () => {
+  await using victims = await MeshVictims.start();
+  const { alice } = victims;
+  const trent = await RawMember.join(alice.address, { name: "trent" });
+  await trent.say(1, "first");
+  await alice.hears("first");
+  await trent[Symbol.asyncDispose]();
+  await alice.linkedWith(1);
+  await using mallory = await RawMember.join(alice.address);
+  await using carol = await RawMember.join(alice.address, { name: "carol" });
+  await alice.linkedTo(["mallory", "carol"]);
+  const [second, third] = [trent.line(2, "second"), trent.line(3, "third")];
+  for (let time = 1; time <= 3; time++) {
+    await mallory.send({ type: "line", line: third, previous: 1 });
+    await mallory.hears(() => {
+      const told = mallory.received.filter(isAsking).map((each) => positionIn(each, trent));
+      return told.filter((number) => number === 1).length === time || undefined;
+    }, "a HAVE that says that the second line is missing");
+  }
+  await carol.send({ type: "line", line: second, previous: 1 });
+  await alice.hears("second");
+  await mallory.send({ type: "line", line: third, previous: 2 });
+  await alice.hears("third");
+  assertEquals(alice.heard.map(({ text }) => text).slice(-3), ["first", "second", "third"]);
+});
+
 Deno.test("a name that somebody is shown under is not taken over by a member that renames itself", async () => {
   await using victims = await MeshVictims.start();
   const { alice } = victims;
