@@ -10,6 +10,7 @@
  *                           lost ▼    │ next one                            │ in time
  *                                away ┴─────────────────────────────────────┘
  */
+import { Allowance } from "../protocol/allowance.ts";
 import type { ByteStream, Connection, Path } from "../protocol/connection.ts";
 import {
   type P2pError,
@@ -22,6 +23,8 @@ import {
   ACK_DELAY_MS,
   DEAD_AFTER_MS,
   FLUSH_TIMEOUT_MS,
+  MAX_OPENS_AT_ONCE,
+  MAX_OPENS_PER_SECOND,
   MAX_STREAMS,
   SESSION_HOLD_MS,
 } from "../protocol/limits.ts";
@@ -58,6 +61,8 @@ const BATCH_BYTES = 262_144;
  * costs little.
  */
 const MAX_KEPT_FRAMES = 65_536;
+/** Streams that the other side may open. */
+const OPENS = { burst: MAX_OPENS_AT_ONCE, perSecond: MAX_OPENS_PER_SECOND };
 /** Milliseconds without an acknowledgement after which a connection that is lost had swallowed all. */
 const STALLED_MS = DEAD_AFTER_MS / 2;
 
@@ -145,6 +150,7 @@ export class Session {
   #cancelHold: (() => void) | undefined;
   #lost: Error | undefined;
   #roundTrip: number | undefined;
+  readonly #opens: Allowance;
   #accepted: SessionStream[] = [];
   #acceptWaiting: PromiseWithResolvers<void> | undefined;
   #flushed: PromiseWithResolvers<void> | undefined;
@@ -154,6 +160,7 @@ export class Session {
     this.remoteKey = options.remoteKey;
     this.#name = options.name;
     this.#clock = options.clock ?? systemClock;
+    this.#opens = new Allowance(this.#clock, OPENS);
     this.ended = this.#ended.promise;
     this.greeted = this.#greeted.promise;
     this.#greeted.promise.catch(() => {});
@@ -420,6 +427,9 @@ export class Session {
   #receiveNumbered(frame: SessionFrame): void {
     this.#received++;
     this.#bytesSinceAck += frame.payload.length;
+    if (frame.type === FrameType.open && !this.#opens.take()) {
+      throw new ProtocolError("Session ended: the other side opens streams without end");
+    }
     this.#mux.receive(frame);
     if (frame.type === FrameType.finish) this.#ackNow = true;
     // Grants and resets that the frame provoked go out at once, and what it granted is used at

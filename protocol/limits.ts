@@ -30,6 +30,9 @@ export const MAX_WINDOW_BYTES = 16 * 1_048_576;
 export const MAX_EXTRA_WINDOW_BYTES = 32 * 1_048_576;
 /** Streams that the other side may have open. */
 export const MAX_STREAMS = 128;
+/** Streams that the other side may open, at once and in a second. */
+export const MAX_OPENS_AT_ONCE = 256;
+export const MAX_OPENS_PER_SECOND = 128;
 /** Bytes in a stream's kind. */
 export const MAX_KIND_BYTES = 64;
 /** Bytes in a name that a peer goes by. */

@@ -33,7 +33,7 @@ const TURN_UNITS = 64;
 /** What is said to a member among others. */
 const SAID = { burst: SAID_AT_ONCE, perSecond: SAID_PER_SECOND };
 /** Units that are waited for at once: waiting for each would cost more than sending it. */
-const TOGETHER = 12;
+const TOGETHER = 5;
 
 /** What of ourselves is due to a member. */
 export type Due = "member" | "members";

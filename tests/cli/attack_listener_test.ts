@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { concatBytes, encodeText } from "../../protocol/bytes.ts";
 import { ResetCode } from "../../protocol/connection.ts";
+import { MAX_OPENS_AT_ONCE } from "../../protocol/limits.ts";
 import { encodeFrame, encodeReset, FrameType } from "../../protocol/session_frame.ts";
 import { Program } from "../fakes/program.ts";
 import { beginning, RawMember } from "../fakes/raw_member.ts";
@@ -45,7 +46,7 @@ Deno.test("Streams for files that are opened and reset again and again are not k
   await mallory.greet();
   const read = mallory.ended();
   const frames: Uint8Array[] = [];
-  for (let stream = 1; stream < 20_000; stream += 2) {
+  for (let stream = 1; stream < 2 * MAX_OPENS_AT_ONCE; stream += 2) {
     const payload = encodeText("files/1");
     frames.push(encodeFrame({ type: FrameType.open, stream, payload }));
     // The first ones stay, so that all others wait behind them.

@@ -14,6 +14,7 @@ import { type Line, signedBytes } from "../../protocol/line.ts";
 import { type LineSigner, signingKeyOf } from "../../protocol/line_signature.ts";
 import { type KeyedMember, newInstance } from "../../protocol/member.ts";
 import { generateKeyPair, type KeyPair } from "../../protocol/noise.ts";
+import type { Session } from "../../peer/session.ts";
 import { MessageReader } from "../../transfer/message_reader.ts";
 
 /** Milliseconds after which what a test waits for will not come any more. */
@@ -117,6 +118,11 @@ export class RawMember implements AsyncDisposable {
   /** Breaks the chat off, and goes on with the session. */
   reset(code: ResetCode): void {
     this.#stream.reset(code);
+  }
+
+  /** For what is said beside the chat. */
+  get session(): Session {
+    return this.#peer.session;
   }
 
   /** The static key of whom it has joined. */

@@ -3,6 +3,7 @@ import { assertEquals, assertInstanceOf } from "@std/assert";
 import { encodeText } from "../../protocol/bytes.ts";
 import { ResetCode } from "../../protocol/connection.ts";
 import { ProtocolError } from "../../protocol/errors.ts";
+import { MAX_OPENS_PER_SECOND } from "../../protocol/limits.ts";
 import { FrameType } from "../../protocol/session_frame.ts";
 import { settled } from "../fakes/clock.ts";
 import { RawPeer } from "../fakes/session_pair.ts";
@@ -17,6 +18,7 @@ Deno.test("A peer that has streams refused and never acknowledges ends the sessi
     for (let stream; (stream = await peer.session.accept());) stream.reset(ResetCode.unwanted);
   })();
   for (let i = 0; i < STREAMS && peer.session.state !== "ended"; i++) {
+    peer.clock.holdUp(1_000 / MAX_OPENS_PER_SECOND);
     await peer.send(FrameType.open, 2 * i + 1, encodeText("x/1")).catch(() => {});
     if (i % 64 === 0) await settled();
   }

@@ -14,6 +14,8 @@ import {
   FLUSH_TIMEOUT_MS,
   GOODBYE_TIMEOUT_MS,
   INITIAL_WINDOW_BYTES,
+  MAX_OPENS_AT_ONCE,
+  MAX_OPENS_PER_SECOND,
   MAX_PAYLOAD_BYTES,
   MAX_STREAMS,
   PING_AFTER_MS,
@@ -956,20 +958,42 @@ Deno.test("Session refuses the 129th stream, and takes another when one has ende
 
 Deno.test("Session keeps no streams that a peer opened and reset before anybody accepted them", async () => {
   const peer = await RawPeer.greeted("responder", { bufferBytes: 1_048_576 });
-  for (let id = 1; id < 20_000; id += 2) {
+  for (let id = 1; id < 500; id += 2) {
     await peer.connection.write(
       encodeFrame({ type: FrameType.open, stream: id, payload: CHAT }),
       encodeFrame({ type: FrameType.reset, stream: id, payload: encodeReset(0) }),
     );
   }
   await settled();
-  await peer.send(FrameType.open, 20_001, encodeText("last/1"));
+  await peer.send(FrameType.open, 501, encodeText("last/1"));
   await settled();
   let waiting = 1;
   while ((await peer.session.accept())!.kind !== "last/1") waiting++;
   assert(waiting <= MAX_STREAMS + 1, `${waiting} streams were kept`);
   peer.connection.close();
   await peer.session.fail(new UnreachableError("enough"));
+});
+
+Deno.test("Session takes 256 streams at once and 128 a second, opened and reset, and ends with one more", async () => {
+  const peer = await RawPeer.greeted();
+  let id = -1;
+  const open = async (count: number) => {
+    for (let n = 0; n < count; n++) {
+      await peer.send(FrameType.open, id += 2, CHAT);
+      await peer.send(FrameType.reset, id, encodeReset(0));
+    }
+    await settled();
+  };
+  await open(MAX_OPENS_AT_ONCE);
+  peer.clock.holdUp(2_000);
+  await open(2 * MAX_OPENS_PER_SECOND);
+  assertEquals(peer.session.state, "connected");
+  await open(1);
+  const goodbye = decodeGoodbye((await peer.nextOf(FrameType.goodbye)).payload);
+  assertEquals(goodbye.code, GoodbyeCode.protocolError);
+  assertEquals(goodbye.text, "Session ended: the other side opens streams without end");
+  peer.connection.close();
+  await peer.clock.until(peer.session.ended, 2_000);
 });
 
 Deno.test("Session answers a flood of PINGs with few PONGs while nobody reads them", async () => {

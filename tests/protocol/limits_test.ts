@@ -19,6 +19,8 @@ const specified: [keyof typeof limits, number][] = [
   ["MAX_WINDOW_BYTES", 16_777_216],
   ["MAX_EXTRA_WINDOW_BYTES", 33_554_432],
   ["MAX_STREAMS", 128],
+  ["MAX_OPENS_AT_ONCE", 256],
+  ["MAX_OPENS_PER_SECOND", 128],
   ["MAX_KIND_BYTES", 64],
   ["MAX_NAME_BYTES", 64],
   ["MAX_REASON_BYTES", 512],
