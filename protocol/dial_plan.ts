@@ -137,9 +137,12 @@ interface Candidate {
   triedAt: number;
   hurriedAt: number;
   hurries: number;
+  /** Since when there is a session with it, and has a connection, or had one. */
   linkedAt: number | undefined;
-  /** Whether the session with it has no connection, and it is not for us to find another. */
+  /** Whether that has none. */
   away: boolean;
+  /** Whether it is dialled though there is a session with it. */
+  dialAway: boolean;
   dialling: boolean;
 }
 
@@ -214,28 +217,33 @@ export class DialPlan {
   lost(id: string, soon = 0): void {
     const candidate = this.#candidates.get(id);
     if (candidate?.linkedAt === undefined) return;
-    this.#noteStay(candidate, candidate.linkedAt);
+    this.#noteStay(candidate);
     this.#unlink(candidate);
     candidate.wantedUntil = this.#now + MEMBER_GRACE_MS;
     this.#pause(candidate, soon + this.#turn(candidate.who));
   }
 
   /**
-   * The connection is lost of a session that the member has dialled: it is to find another, but may
-   * be unable to, where we can.
+   * The connection of a session with a member is lost.
+   * @param options.dial whether the member is to find another, but may be unable to: then we begin
+   *   another session, if it is not back soon
    */
-  away(id: string): void {
+  away(id: string, { dial }: { dial: boolean }): void {
     const candidate = this.#candidates.get(id);
-    if (candidate?.linkedAt === undefined) return;
-    this.#noteStay(candidate, candidate.linkedAt);
+    if (!candidate) return;
+    this.#noteStay(candidate);
     candidate.away = true;
+    candidate.dialAway = dial;
     candidate.nextAt = Math.max(candidate.nextAt, this.#now + DIAL_AWAY_AFTER_MS);
   }
 
   /** That session goes on, or there is another with a connection. */
   back(id: string): void {
     const candidate = this.#candidates.get(id);
-    if (candidate) candidate.away = false;
+    if (!candidate?.away) return;
+    candidate.away = candidate.dialAway = false;
+    // Whose connections do not last is not dialled any faster for it.
+    candidate.linkedAt = this.#now;
   }
 
   /** A member has said goodbye, or one of us has sent the other away. */
@@ -328,8 +336,9 @@ export class DialPlan {
   }
 
   /** How long somebody stayed, who is not here any more: it is known better then, and dialled anew. */
-  #noteStay(candidate: Candidate, since: number): void {
-    const stayed = this.#now - since;
+  #noteStay(candidate: Candidate): void {
+    if (candidate.away || candidate.linkedAt === undefined) return;
+    const stayed = this.#now - candidate.linkedAt;
     if (stayed < LASTING_MS) return;
     candidate.failures = candidate.hurries = 0;
     if (stayed >= SETTLED_AFTER_MS) candidate.acquaintance = "settled";
@@ -339,7 +348,7 @@ export class DialPlan {
 
   #unlink(candidate: Candidate): void {
     candidate.linkedAt = undefined;
-    candidate.away = false;
+    candidate.away = candidate.dialAway = false;
     candidate.triedAt = this.#now;
     this.#linked.delete(candidate);
   }
@@ -385,6 +394,7 @@ export class DialPlan {
       hurries: 0,
       linkedAt: undefined,
       away: false,
+      dialAway: false,
       dialling: false,
     };
     this.#candidates.set(id, candidate);
@@ -455,10 +465,10 @@ export class DialPlan {
   }
 
   #isWanted(candidate: Candidate): boolean {
-    const { told, linkedAt, away, wantedUntil, goneUntil, who } = candidate;
-    if (linkedAt !== undefined && !away) return false;
+    const { told, linkedAt, dialAway, wantedUntil, goneUntil, who } = candidate;
+    if (linkedAt !== undefined && !dialAway) return false;
     if (goneUntil > this.#now || this.#isOther(candidate)) return false;
-    if (!away && told.size === 0 && wantedUntil <= this.#now) return false;
+    if (!dialAway && told.size === 0 && wantedUntil <= this.#now) return false;
     return this.#options.banned?.(who.key) !== true;
   }
 

@@ -71,10 +71,14 @@ export class Memberships {
     return { since: memberSince, returning };
   }
 
-  /** The last session with a key has ended. */
-  absent(key: Uint8Array, state: "lost" | "left"): void {
+  /**
+   * The last session with a key has ended.
+   * @param lastSeen when it lost its connection, if it had none: a session is kept without one for
+   *   longer than some stay. Default: now
+   */
+  absent(key: Uint8Array, state: "lost" | "left", lastSeen: number = this.#time()): void {
     const known = this.#all.get(key.toHex());
-    if (known) this.#set(key.toHex(), { ...known, lastSeen: this.#time(), state });
+    if (known) this.#set(key.toHex(), { ...known, lastSeen, state });
   }
 
   /** Whether a key is a member: present, or lost less than an hour ago. */

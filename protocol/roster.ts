@@ -59,7 +59,8 @@ export type Departure = "goodbye" | "sentAway" | "duplicate" | "lost";
 interface Link extends SessionFacts {
   readonly id: string;
   member: KeyedMember;
-  away: boolean;
+  /** Since when it has no connection: milliseconds since 1970. */
+  awaySince: number | undefined;
 }
 
 export class Roster {
@@ -69,6 +70,7 @@ export class Roster {
   readonly names: ShownNames;
   readonly memberships: Memberships;
   readonly #self: RosterOptions["self"];
+  readonly #time: () => number;
   /** By session, in the order in which they began. */
   readonly #links = new Map<string, Link>();
   #revision = 0;
@@ -78,6 +80,7 @@ export class Roster {
     this.names = new ShownNames(options.name);
     this.memberships = new Memberships(options.time);
     this.#self = options.self;
+    this.#time = options.time;
   }
 
   /** Grows with each change of what `linked` gives. */
@@ -92,7 +95,7 @@ export class Roster {
    */
   joined(id: string, who: KeyedMember, facts: SessionFacts): Verdict {
     if (compareMembers(this.#self, who) === 0) return { keep: false };
-    const link: Link = { ...facts, id, member: usable(who, facts), away: false };
+    const link: Link = { ...facts, id, member: usable(who, facts), awaySince: undefined };
     const other = this.#rivalOf(link);
     if (other) return { keep: false, other: other.id };
     const replaced = this.#linkOf(memberId(who)) ?? this.#predecessorOf(link);
@@ -111,7 +114,7 @@ export class Roster {
    * first.
    */
   rivalOf(id: string, who: KeyedMember, facts: SessionFacts): string | undefined {
-    return this.#rivalOf({ ...facts, id, member: who, away: false })?.id;
+    return this.#rivalOf({ ...facts, id, member: who, awaySince: undefined })?.id;
   }
 
   /**
@@ -141,11 +144,11 @@ export class Roster {
   away(id: string, { replaceable = true } = {}): string | undefined {
     const link = this.#links.get(id);
     if (!link) return undefined;
-    link.away = true;
+    link.awaySince = this.#time();
     const successor = this.#successorOf(link);
     if (successor) this.#replace(link, successor);
     // Whoever dialled dials again.
-    else if (!link.dialled && replaceable) this.dials.away(memberId(link.member));
+    else this.dials.away(memberId(link.member), { dial: !link.dialled && replaceable });
     return successor?.id;
   }
 
@@ -153,7 +156,7 @@ export class Roster {
   back(id: string): void {
     const link = this.#links.get(id);
     if (!link) return;
-    link.away = false;
+    link.awaySince = undefined;
     this.dials.back(memberId(link.member));
   }
 
@@ -170,7 +173,7 @@ export class Roster {
     const others = [...this.#links.values()].some((each) =>
       equalBytes(each.member.key, member.key)
     );
-    if (!others) this.memberships.absent(member.key, gone ? "left" : "lost");
+    if (!others) this.memberships.absent(member.key, gone ? "left" : "lost", link.awaySince);
   }
 
   /** The member of a session says with whom else it has one. */
@@ -203,7 +206,8 @@ export class Roster {
 
   /** Whether there is a session with this member, and it has a connection. */
   isHere(member: MemberIdentity): boolean {
-    return this.#linkOf(memberId(member))?.away === false;
+    const link = this.#linkOf(memberId(member));
+    return link !== undefined && !isAway(link);
   }
 
   /** Who there is a session with, by its id here. */
@@ -217,7 +221,7 @@ export class Roster {
 
   #rivalOf(link: Link): Link | undefined {
     const same = this.#linkOf(memberId(link.member));
-    return same && !same.away && !this.#precedes(link, same) ? same : undefined;
+    return same && !isAway(same) && !this.#precedes(link, same) ? same : undefined;
   }
 
   /** Whether of two sessions with the same member the first stays. Both sides see it alike. */
@@ -231,12 +235,12 @@ export class Roster {
 
   /** The session of the program that somebody who comes ran before, if it shows no sign of life. */
   #predecessorOf(link: Link): Link | undefined {
-    return [...this.#links.values()].find((each) => each.away && succeeds(link, each));
+    return [...this.#links.values()].find((each) => isAway(each) && succeeds(link, each));
   }
 
   /** The session of a program that was started after the one of this session, which is away. */
   #successorOf(link: Link): Link | undefined {
-    return [...this.#links.values()].find((each) => !each.away && succeeds(each, link));
+    return [...this.#links.values()].find((each) => !isAway(each) && succeeds(each, link));
   }
 
   #replace(link: Link, by: Link): void {
@@ -251,6 +255,10 @@ export class Roster {
     this.dials.untell(link.id);
     this.#revision++;
   }
+}
+
+function isAway({ awaySince }: Link): boolean {
+  return awaySince !== undefined;
 }
 
 /** Whether a session is with a program started later than the other's, by the same key and name. */

@@ -4,6 +4,7 @@ import { Mesh } from "../fakes/mesh.ts";
 import { MeshMember } from "../fakes/mesh_member.ts";
 import type { ProgramEvent } from "../fakes/program.ts";
 import { TcpProxy } from "../fakes/tcp_proxy.ts";
+import { TemporaryFolder } from "../fakes/temporary_folder.ts";
 
 /** What a member was told of somebody: "connected", "away" … */
 function toldOf(name: string, events: readonly ProgramEvent[]): string[] {
@@ -41,7 +42,33 @@ Deno.test("who cannot come back by itself is dialled, and is back, once, to both
   assertEquals(toldOf("alice", bob.events), ["connected", "away", "back", "disconnected"]);
 });
 
-Deno.test("a return is told in one line: back from being away, connected from being lost", async () => {
+Deno.test("a file under way goes on with its session, and no other takes the place of that", async () => {
+  using folder = new TemporaryFolder();
+  await using alice = new MeshMember("alice");
+  await using bob = new MeshMember("bob");
+  const address = await alice.listen("--yes", "--dir", folder.folder("in"));
+  await using proxy = new TcpProxy(Number(address.split(":")[1]));
+  bob.start("connect", `127.0.0.1:${proxy.port}`, "--host", "127.0.0.1");
+  await Promise.all([bob.linkedTo(["alice"]), alice.linkedTo(["bob"])]);
+  folder.file("film", new Uint8Array(50_000_000));
+  proxy.cutAfter(5_000_000);
+  await bob.say(`/send ${folder.join("film")}`);
+  await alice.event("offer");
+  proxy.refuses = true;
+  await alice.event("away");
+  // Until alice would have dialled: bob tries ever more rarely.
+  const isBack = () => toldOf("bob", alice.events).includes("back");
+  while (proxy.taken < 9 && !isBack()) await new Promise((resolve) => setTimeout(resolve, 100));
+  proxy.refuses = false;
+  assertEquals((await alice.event("received")).bytes, 50_000_000);
+  assertEquals(toldOf("bob", alice.events).filter((each) => each !== "progress"), [
+    "connected",
+    "away",
+    "back",
+  ]);
+});
+
+Deno.test("whose program was started anew is back, in one line", async () => {
   await using mesh = await Mesh.of(["alice", "bob", "carol"]);
   const [alice, bob, carol] = mesh.members as [MeshMember, MeshMember, MeshMember];
   const others = [bob, carol];

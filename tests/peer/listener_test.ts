@@ -361,6 +361,19 @@ Deno.test("Listener ends a session whose peer lies about what it has, and tells 
   assertEquals((await session.ended).error?.code, "protocol");
 });
 
+Deno.test("Listener tells whoever asks for a session that was one too many so, however late", async () => {
+  await using listener = new TestListener();
+  const alice = generateKeyPair();
+  const first = await Caller.dial(listener, alice);
+  await first.hello();
+  const session = (await listener.sessions.next())!;
+  first.connection.close();
+  await session.end(GoodbyeCode.oneTooMany);
+  const second = await Caller.dial(listener, alice);
+  await second.hello({ resumes: true });
+  assertEquals((await second.goodbye()).code, GoodbyeCode.oneTooMany);
+});
+
 Deno.test("Listener refuses whoever greets with something else, and goes on", async () => {
   const refused: P2pError[] = [];
   await using listener = new TestListener({}, refused);

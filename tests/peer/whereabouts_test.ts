@@ -5,6 +5,8 @@ import { Sink } from "../../peer/terminal/sink.ts";
 import { Whereabouts } from "../../peer/whereabouts.ts";
 import type { Path } from "../../protocol/connection.ts";
 
+const WORDS = { away: () => "gone", back: () => "here again" };
+
 /** What is told of a session whose path a test changes. */
 function tellOf(session: { path: Path; remote: string }) {
   const written = { out: "", err: "" };
@@ -17,10 +19,12 @@ function tellOf(session: { path: Path; remote: string }) {
       },
     });
   const output = new Output({ json: true, stdout: sink("out"), stderr: sink("err") });
-  const remoteKey = new Uint8Array(32);
-  const full = Object.assign(session, { remoteName: "bob", remoteKey }) as unknown as Session;
-  const words = { away: () => "gone", back: () => "here again" };
-  return { whereabouts: new Whereabouts(output, full, { words }), written };
+  const of = (session: { path: Path; remote: string }) => {
+    const usual = { remoteName: "bob", remoteKey: new Uint8Array(32), state: "connected" };
+    const full = Object.assign(session, { ...usual, ...session }) as unknown as Session;
+    return new Whereabouts(output, full, { words: WORDS });
+  };
+  return { whereabouts: of(session), of, written };
 }
 
 Deno.test("Whereabouts tells of a path when it changes, and of nothing else that goes on", () => {
@@ -68,4 +72,28 @@ Deno.test("Whereabouts tells that a peer is away and back, and on which path", (
     ["path", "relayed"],
   ]);
   assert(written.err.endsWith("The way to bob is now through relay r:8080, relayed\n"));
+});
+
+Deno.test("Whereabouts: another session with a peer goes on where the one before was", () => {
+  const { whereabouts, of, written } = tellOf({ path: "lan", remote: "192.168.1.20:9000" });
+  whereabouts.connected();
+  written.err = written.out = "";
+  const second = of({ path: "lan", remote: "192.168.1.20:1234" });
+  second.takeOver(whereabouts);
+  assertEquals([written.err, written.out], ["", ""], "it was there all the while");
+  second.changed("away", new Error("lost"));
+  const third = of({ path: "relayed", remote: "relay r:8080" });
+  third.takeOver(second);
+  assertEquals(
+    written.err,
+    "gone\nhere again\nThe way to bob is now through relay r:8080, relayed\n",
+  );
+  const fourth = { path: "relayed" as Path, remote: "relay r:8080", state: "away" };
+  third.changed("away", new Error("lost"));
+  written.err = "";
+  const whereaboutsOfFourth = of(fourth);
+  whereaboutsOfFourth.takeOver(third);
+  assertEquals(written.err, "", "it is away itself");
+  whereaboutsOfFourth.changed("connected", undefined);
+  assertEquals(written.err, "here again\n");
 });

@@ -191,7 +191,7 @@ Deno.test("DialPlan: whoever dialled us is dialled when it is away for 5 s, unti
   const id = memberId(bob);
   rig.plan.linked(bob);
   rig.now += MINUTE_MS;
-  rig.plan.away(id);
+  rig.plan.away(id, { dial: true });
   assertEquals(rig.plan.nextDue(), 5_000);
   rig.now += 5_000;
   assertEquals(rig.begin(), [id]);
@@ -200,12 +200,26 @@ Deno.test("DialPlan: whoever dialled us is dialled when it is away for 5 s, unti
   assertEquals(rig.plan.nextDue(), 1_000);
   rig.plan.back(id);
   assertEquals([rig.plan.nextDue(), rig.plan.wants(id)], [Infinity, false]);
-  rig.plan.away(id);
+  rig.plan.away(id, { dial: true });
   rig.fail(MINUTE_MS);
   const pauses = rig.times.slice(1).map((at, index) => at - rig.times[index]!);
-  assertEquals(pauses.slice(0, 7), [5, 1, 2, 4, 8, 10, 10].map((s) => s * 1_000));
-  rig.plan.lost(id);
-  assertEquals(rig.plan.nextDue(), 1_000);
+  assertEquals(pauses.slice(0, 6), [5, 2, 4, 8, 10, 10].map((s) => s * 1_000), "as before");
+  rig.plan.back(id);
+  rig.plan.away(id, { dial: false });
+  assertEquals(rig.plan.nextDue(), Infinity, "it is for our session to find a connection");
+});
+
+Deno.test("DialPlan: how long somebody stayed is how long it had a connection", () => {
+  const rig = new Rig();
+  const [bob, ...guests] = Array.from({ length: 30 }, (_, number) => invented(number));
+  for (const each of [bob!, ...guests]) rig.plan.linked(each);
+  rig.now += 20_000;
+  for (const each of guests) rig.plan.away(memberId(each), { dial: false });
+  rig.now += MINUTE_MS;
+  for (const each of [bob!, ...guests]) rig.plan.lost(memberId(each));
+  rig.now += 1_000;
+  const begun = rig.begin();
+  assertEquals([begun.length, begun.includes(memberId(bob!))], [5, true]);
 });
 
 Deno.test("DialPlan: where somebody is with whom there is a session, it says itself", () => {

@@ -81,6 +81,42 @@ Deno.test("Roster: a session that is away yields to another with the same member
   assertEquals(rig.roster.memberships.remembered.map(({ state }) => state), ["present"]);
 });
 
+Deno.test("Roster: a session that stays instead of a new one is known before, and away it is none", () => {
+  const rig = new Rig();
+  const bob = member(1, { began: 9 });
+  const facts = { dialled: false, sessionId: session(9), onThisMachine: false };
+  assertEquals(rig.roster.rivalOf("s1", bob, facts), undefined);
+  rig.join("s1", bob, { dialled: true });
+  assertEquals(rig.roster.rivalOf("s2", bob, facts), "s1");
+  assertEquals(rig.roster.rivalOf("s2", member(1, { began: 8 }), facts), undefined);
+  rig.roster.away("s1");
+  assertEquals(rig.roster.rivalOf("s2", bob, facts), undefined);
+});
+
+Deno.test("Roster: who is away is dialled after 5 s, if it dialled us, and unless something waits", () => {
+  const cases: [boolean, boolean, number][] = [
+    [false, true, 1],
+    [true, true, 0],
+    [false, false, 0],
+  ];
+  for (const [dialled, replaceable, wanted] of cases) {
+    const rig = new Rig();
+    rig.join("s1", member(1), { dialled });
+    rig.roster.away("s1", { replaceable });
+    rig.now += 4_999;
+    assertEquals(rig.due, []);
+    rig.now += 1;
+    assertEquals(rig.due.length, wanted);
+  }
+  const rig = new Rig();
+  rig.join("s1", member(1));
+  rig.roster.away("s1");
+  rig.roster.changed("s1", { ...member(1), addresses: [{ host: "10.0.0.1", port: 1 }] });
+  rig.now += 5_000;
+  rig.join("s2", member(1));
+  assertEquals(rig.due, [], "another session is there");
+});
+
 Deno.test("Roster: a program started anew takes the place of the one before, once that is away", () => {
   const rig = new Rig();
   const [old, anew] = [member(1, { name: "bob" }), member(1, { name: "bob", began: 7 })];
@@ -202,6 +238,16 @@ Deno.test("Roster tells each of all others, of 64 at most, and loopback on this 
   for (let fill = 0; fill < 70; fill++) rig.join(`s${fill}`, member(100 + fill));
   assertEquals(rig.roster.linked("near").length, 64);
   assert(rig.roster.revision > before);
+});
+
+Deno.test("Roster: who was lost is so from when its connection was, and not its session", () => {
+  const rig = new Rig();
+  rig.join("bob", member(1));
+  rig.now += 10_000;
+  rig.roster.away("bob");
+  rig.now += 60_000;
+  rig.roster.left("bob", "lost");
+  assertEquals(rig.roster.memberships.remembered[0]!.lastSeen, 1_011_000);
 });
 
 Deno.test("Roster: a member lost for less than an hour is one all the while, and dialled", () => {
