@@ -207,8 +207,13 @@ export class Room {
     peer.here = true;
     const told = before ?? this.#handovers.take(handoverId(peer));
     if (!told?.here) return peer.whereabouts.connected();
-    this.#successors.set(told, peer);
+    this.replaced(told, peer);
     peer.whereabouts.takeOver(told.whereabouts);
+  }
+
+  /** A visit goes on in another session with the same member. */
+  replaced(peer: Peer, by: Peer): void {
+    this.#successors.set(peer, by);
   }
 
   /** Says what has gone wrong, once: whoever waits for the end of a visit may have to, too. */

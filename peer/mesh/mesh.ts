@@ -15,6 +15,7 @@ import {
   compareMembers,
   type KeyedMember,
   memberId,
+  type MemberIdentity,
   type MemberRecord,
   newInstance,
 } from "../../protocol/member.ts";
@@ -49,6 +50,8 @@ export interface MeshUser {
   rename(name: string): void;
   /** Somebody has said who it is, in another session than `before`, if that was with it, too. */
   arrived(peer: Peer, before: Peer | undefined): void;
+  /** A session is one too many: its visit goes on in another with the same member. */
+  replaced(peer: Peer, by: Peer): void;
   /** Says what has gone wrong, unless that was said. */
   tell(error: P2pError): void;
   /** Somebody wants to be called otherwise. */
@@ -180,7 +183,7 @@ export class Mesh implements TalkUser {
     const replaceable = !talk.peer.session.unfinished.includes(FILES_KIND);
     const successor = this.#talks.get(this.#roster.away(talk.id, { replaceable }) ?? "");
     if (!successor) return this.#replica.away(talk.id);
-    this.#endSuperfluous(talk);
+    this.#endSuperfluous(talk, successor);
     this.#takeShownName(successor);
     this.#rosterChanged();
   }
@@ -378,13 +381,17 @@ export class Mesh implements TalkUser {
     const rival = dialled ? undefined : this.#roster.rivalOf(talk.id, who, facts);
     if (rival !== undefined) await this.#talks.get(rival)?.peer.session.isThere();
     if (talk.over) return;
-    if (talk.waits && this.#roster.isHere(who)) return this.#endSuperfluous(talk);
+    if (talk.waits && this.#roster.isHere(who)) {
+      return this.#endSuperfluous(talk, this.#talkWith(who));
+    }
     const verdict = this.#roster.joined(talk.id, who, facts);
-    if (!verdict.keep) return this.#endSuperfluous(talk);
+    if (!verdict.keep) {
+      return this.#endSuperfluous(talk, this.#talks.get(verdict.other ?? ""));
+    }
     talk.member = who;
     if (talk.waits) talk.tell("member");
     const replaced = this.#talks.get(verdict.replaces ?? "");
-    if (replaced) this.#endSuperfluous(replaced);
+    if (replaced) this.#endSuperfluous(replaced, talk);
     this.#authors.met(who);
     // What was said since we were told of it is meant for it, too: on its way through others it
     // goes no further once it has a session with us.
@@ -401,8 +408,9 @@ export class Mesh implements TalkUser {
   }
 
   /** There is another session with the same member, or it is ourselves. */
-  #endSuperfluous(talk: Talk): void {
+  #endSuperfluous(talk: Talk, other: Talk | undefined): void {
     talk.superfluous = true;
+    if (other) this.#user.replaced(talk.peer, other.peer);
     talk.end();
     if (talk.member) this.#replica.leave(talk.id);
     talk.peer.session.end(GoodbyeCode.oneTooMany);
@@ -498,14 +506,19 @@ export class Mesh implements TalkUser {
 
   #shownName({ author, instance, name }: Line): string {
     const who = { key: author, instance };
-    for (const { member, peer, superfluous } of this.#talks.values()) {
-      if (member && !superfluous && compareMembers(member, who) === 0) return peer.name;
-    }
+    const talk = this.#talkWith(who);
+    if (talk) return talk.peer.name;
     const { names } = this.#roster;
     const isOurs = equalBytes(author, this.#host.identity.publicKey);
     if (isOurs) return name;
     const isAnothers = names.isTaken(name) || this.#lineNames.isAnothers({ author, name });
     return isAnothers ? names.suggest(name) : name;
+  }
+
+  #talkWith(who: MemberIdentity): Talk | undefined {
+    return [...this.#talks.values()].find(({ member, superfluous }) =>
+      member && !superfluous && compareMembers(member, who) === 0
+    );
   }
 
   #tellAll(due: Due): void {

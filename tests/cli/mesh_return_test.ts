@@ -1,8 +1,13 @@
 /** What members of a mesh see of somebody who is lost, comes back, or sends them away. */
 import { assertEquals } from "@std/assert";
+import { Listener } from "../../peer/listener.ts";
+import { encodeChat } from "../../protocol/chat.ts";
+import { generateKeyPair } from "../../protocol/noise.ts";
+import { GoodbyeCode } from "../../protocol/session_frame.ts";
 import { Mesh } from "../fakes/mesh.ts";
 import { MeshMember } from "../fakes/mesh_member.ts";
 import type { ProgramEvent } from "../fakes/program.ts";
+import { RawMember } from "../fakes/raw_member.ts";
 import { TcpProxy } from "../fakes/tcp_proxy.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
 
@@ -89,6 +94,43 @@ Deno.test("whose program was started anew is back, in one line", async () => {
     assertEquals(toldOf(member.name, anew), ["connected"]);
   }
 });
+
+Deno.test("connect ends with the session that stays of two that were begun at once", async () => {
+  const identity = generateKeyPair();
+  const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await using listener = new Listener({
+    host: "127.0.0.1",
+    port: 0,
+    identity,
+    name: () => "mallory",
+    admit: () => {
+      asked.resolve();
+      return gate.promise;
+    },
+  });
+  const port = freePort();
+  await using bob = new MeshMember("bob");
+  const there = `127.0.0.1:${listener.port}`;
+  bob.start("connect", there, "--host", "127.0.0.1", "--port", String(port));
+  await asked.promise;
+  await using first = await RawMember.join(`127.0.0.1:${port}`, { identity });
+  await bob.linkedTo(["mallory"]);
+  gate.resolve();
+  const second = (await listener.sessions.next())!;
+  const stream = (await second.accept())!;
+  await stream.write(encodeChat({ type: "member", member: first.record() }));
+  assertEquals((await second.ended).code, GoodbyeCode.oneTooMany);
+  await first.say(1, "still here");
+  await bob.hears("still here");
+  await first.session.end();
+  assertEquals((await bob.finished()).code, 0);
+  assertEquals(toldOf("mallory", bob.events), ["connected", "disconnected"]);
+});
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
 
 Deno.test("why somebody was sent away is told once, however long they stay with the others", async () => {
   await using mesh = await Mesh.of(["alice", "carol"]);
