@@ -106,7 +106,6 @@ export class Member {
   start(): void {
     const { mesh, key, disk } = this;
     this.instance = newInstance(mesh.now, Uint8Array.of(mesh.count >> 8, mesh.count++));
-    if (!disk.members.has(this.number)) disk.members.set(this.number, mesh.now);
     this.replica = new Replica({
       key,
       instance: this.instance,
