@@ -164,6 +164,7 @@ export class DialPlan {
   readonly #tellers = new Map<string, Teller>();
   #unmetBudget = UNMET_BURST;
   #budgetAt: number;
+  #networkChangedAt = -Infinity;
 
   constructor(options: DialPlanOptions) {
     this.#options = options;
@@ -234,7 +235,10 @@ export class DialPlan {
     this.#noteStay(candidate);
     candidate.away = true;
     candidate.dialAway = dial;
-    candidate.nextAt = Math.max(candidate.nextAt, this.#now + DIAL_AWAY_AFTER_MS);
+    // Who looks for us where we were will not come back by itself.
+    const moved = this.#now - this.#networkChangedAt < DIAL_AWAY_AFTER_MS;
+    const soonest = this.#now + (moved ? 0 : DIAL_AWAY_AFTER_MS);
+    candidate.nextAt = Math.max(candidate.nextAt, soonest);
   }
 
   /** That session goes on, or there is another with a connection. */
@@ -325,6 +329,7 @@ export class DialPlan {
 
   /** This machine is on another network: what failed may succeed. */
   networkChanged(): void {
+    this.#networkChangedAt = this.#now;
     for (const candidate of this.#candidates.values()) {
       candidate.failures = 0;
       candidate.nextAt = Math.min(candidate.nextAt, this.#now);

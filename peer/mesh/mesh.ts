@@ -490,6 +490,8 @@ export class Mesh implements TalkUser {
 
   #networkChanged(): void {
     this.#roster.dials.networkChanged();
+    // What we dialled looks after itself; who dialled us may look for us where we were.
+    for (const { peer } of this.#talks.values()) if (!peer.dialled) peer.session.check();
     this.#dialling.schedule();
     this.#tellAll("member");
   }

@@ -209,6 +209,17 @@ Deno.test("DialPlan: whoever dialled us is dialled when it is away for 5 s, unti
   assertEquals(rig.plan.nextDue(), Infinity, "it is for our session to find a connection");
 });
 
+Deno.test("DialPlan: who turns out to be away when we are on another network is dialled at once", () => {
+  const rig = new Rig();
+  const bob = member(1, { began: 9 });
+  rig.plan.linked(bob);
+  rig.now += MINUTE_MS;
+  rig.plan.networkChanged();
+  rig.now += 3_000;
+  rig.plan.away(memberId(bob), { dial: true });
+  assertEquals(rig.begin(), [memberId(bob)]);
+});
+
 Deno.test("DialPlan: how long somebody stayed is how long it had a connection", () => {
   const rig = new Rig();
   const [bob, ...guests] = Array.from({ length: 30 }, (_, number) => invented(number));
