@@ -271,7 +271,11 @@ export const FLOOD_ENDED_AFTER_MS = 30_000;
 export const FLOOD_EXCUSED_UNITS = 4_096;
 /** Milliseconds that the last lines of others are handed on for, when we have no more to say. */
 export const LAST_HANDING_MS = 10_000;
-/** Bytes of lines that a member may not have yet, when somebody goes on to talk. */
+/**
+ * Lines of ours, and bytes of them, that a member may not have yet, when we go on to talk: no more
+ * than go out in some seconds.
+ */
+export const MAX_BEHIND_LINES = 1_024;
 export const MAX_BEHIND_BYTES = 1_048_576;
 /** Milliseconds between two MEMBERS to a member. */
 export const MEMBERS_GAP_MS = 200;

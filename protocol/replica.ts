@@ -260,9 +260,9 @@ export class Replica {
     return this.#pendingIn(id, () => true);
   }
 
-  /** The bytes of the lines among them that we have said ourselves. */
-  unsaid(id: string): number {
-    return this.#pendingIn(id, (log) => log.said).bytes;
+  /** Those among them that we have said ourselves. */
+  unsaid(id: string): { lines: number; bytes: number } {
+    return this.#pendingIn(id, (log) => log.said);
   }
 
   #pendingIn(id: string, counts: (log: LineLog) => boolean): { lines: number; bytes: number } {

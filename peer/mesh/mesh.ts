@@ -353,7 +353,7 @@ export class Mesh implements TalkUser {
   }
 
   owes({ id }: Talk): boolean {
-    return this.#replica.unsaid(id) > 0;
+    return this.#replica.unsaid(id).lines > 0;
   }
 
   async #takeMember(talk: Talk, record: MemberRecord): Promise<void> {

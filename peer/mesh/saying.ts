@@ -1,7 +1,7 @@
 /** What we say: to all, or to some alone; no faster than those who are here can take it. */
 import { encodeText } from "../../protocol/bytes.ts";
 import { P2pError } from "../../protocol/errors.ts";
-import { MAX_BEHIND_BYTES, MAX_CHAT_BYTES } from "../../protocol/limits.ts";
+import { MAX_BEHIND_BYTES, MAX_BEHIND_LINES, MAX_CHAT_BYTES } from "../../protocol/limits.ts";
 import type { Replica } from "../../protocol/replica.ts";
 import { type Party, partyOf } from "../history/entry.ts";
 import type { Host } from "../host.ts";
@@ -67,9 +67,11 @@ export class Saying {
 
   /** Resolves when somebody who is connected is not far behind with what we say. */
   async #caughtUp(talk: Talk): Promise<void> {
-    const isBehind = () =>
-      talk.member && !talk.over && talk.peer.session.state === "connected" &&
-      this.#options.replica.unsaid(talk.id) > MAX_BEHIND_BYTES;
+    const isBehind = () => {
+      if (!talk.member || talk.over || talk.peer.session.state !== "connected") return false;
+      const { lines, bytes } = this.#options.replica.unsaid(talk.id);
+      return lines > MAX_BEHIND_LINES || bytes > MAX_BEHIND_BYTES;
+    };
     while (isBehind()) await talk.moved();
   }
 }

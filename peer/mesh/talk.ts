@@ -28,7 +28,7 @@ const BATCH_MESSAGES = 512;
 /** Milliseconds that are spent on what a member says before others have their turn. */
 const TURN_MS = 10;
 /** Units of what it says before others who are here have it: they are written and shown at its end. */
-const TURN_UNITS = 64;
+const TURN_UNITS = 128;
 
 /** What is said to a member among others. */
 const SAID = { burst: SAID_AT_ONCE, perSecond: SAID_PER_SECOND };

@@ -76,6 +76,8 @@ Deno.test("a pipe of 20,000 lines into a chat comes whole, and its end waits for
   await piper.linkedTo(["alice", "bob"]);
   await pipe(piper);
   await assertPiped(mesh.members, piper);
+  // What waits for its turn was not said while somebody was away.
+  for (const { heard } of mesh.members) assertEquals(heard.filter(({ late }) => late), []);
 });
 
 Deno.test("who pipes to one as fast as it goes is not taken for a flood when others come", async () => {
@@ -178,6 +180,7 @@ class Talk {
   async until(over: Promise<void>): Promise<void> {
     let going = true;
     const ended = over.finally(() => going = false);
+    ended.catch(() => {});
     for (let n = 0; going; n++) {
       const member = this.#members[n % this.#members.length]!;
       const text = numberedLine(member, n);
