@@ -1,5 +1,5 @@
 /**
- * Sessions that send much go on over a connection that is made for that: TLS, where TCP leads
+ * Sessions that carry much go on over a connection that is made for that: TLS, where TCP leads
  * straight to the peer and both processors have instructions for AES (protocol/README.md, section
  * 14).
  */
@@ -9,9 +9,8 @@ import { P2pError } from "../protocol/errors.ts";
 import { DIAL_TIMEOUT_MS, MAX_TLS_CONNECTIONS } from "../protocol/limits.ts";
 import type { KeyPair } from "../protocol/noise.ts";
 import { type SecureConnection, secureInitiator } from "../protocol/secure.ts";
-import { sealsFast } from "./carrier/aes.ts";
+import { dialTls } from "./carrier/tls.ts";
 import { systemClock } from "./clock.ts";
-import { dialSecure } from "./dial_secure.ts";
 import { pinnedTo } from "./pinned_key.ts";
 import type { Session } from "./session.ts";
 
@@ -22,22 +21,20 @@ export interface BulkOptions {
 }
 
 /**
- * Gives a session that we began such a connection when it is about to send much, and takes it back
- * to TCP when much comes: Node's TLS, which only sends well, is on this side. Where that fails it
- * goes on as it is, and it is not tried again: the peer may be of an older version.
+ * Gives a session that we began such a connection when it carries much. Where that fails it goes on
+ * as it is, and it is not tried again: the peer may be of an older version, or let nobody in at
+ * another port.
  */
 export function upgradeForBulk(session: Session, options: BulkOptions): void {
-  let left = sealsFast() ? MAX_TLS_CONNECTIONS : 0;
+  let left = MAX_TLS_CONNECTIONS;
   let dialling = false;
-  session.onBulk = async (direction) => {
-    const inside = direction === "sent";
-    if (dialling || !isOver(session, inside ? "secure tcp" : "secure tls")) return;
-    if (inside && left-- <= 0) return;
+  session.onBulk = async () => {
+    if (dialling || !mayGoInside(session) || left-- <= 0) return;
     dialling = true;
     try {
-      const { carrier, remote } = session;
-      const connection = await dial(session, inside, options);
-      if (isOver(session, carrier) && session.remote === remote) await session.improve(connection);
+      const { remote } = session;
+      const connection = await dial(session, options);
+      if (mayGoInside(session) && session.remote === remote) await session.improve(connection);
       else connection.close();
     } catch (error) {
       left = 0;
@@ -48,25 +45,17 @@ export function upgradeForBulk(session: Session, options: BulkOptions): void {
   };
 }
 
-/** Whether it goes over this carrier, straight to an address that can be dialled again. */
-function isOver({ carrier, path, state }: Session, wanted: string): boolean {
-  return state === "connected" && carrier === wanted && (path === "lan" || path === "direct");
+/** Whether it goes over TCP, straight to an address that can be dialled again. */
+function mayGoInside({ carrier, path, state }: Session): boolean {
+  return state === "connected" && carrier === "secure tcp" && (path === "lan" || path === "direct");
 }
 
-/** @param inside whether inside TLS, or over TCP alone */
-async function dial(
-  session: Session,
-  inside: boolean,
-  options: BulkOptions,
-): Promise<SecureConnection> {
+async function dial(session: Session, options: BulkOptions): Promise<SecureConnection> {
   const { identity, signal, clock = systemClock } = options;
-  const address = parseAddress(session.remote);
-  const checkKey = pinnedTo(session.remoteKey);
-  if (!inside) return await dialSecure(address, { identity, clock, signal, checkKey });
-  // Few sessions need it, and the program's start is not to wait for it.
-  const { dialTls } = await import("./carrier/tls.ts");
   const timeout = AbortSignal.timeout(DIAL_TIMEOUT_MS);
   const either = AbortSignal.any([signal, timeout]);
+  const address = parseAddress(session.remote);
   const connection = await dialTls(address, { sessionId: session.id, signal: either });
+  const checkKey = pinnedTo(session.remoteKey);
   return await secureInitiator(connection, { identity, clock, signal, checkKey });
 }

@@ -6,6 +6,7 @@ import { GoodbyeCode, SESSION_ID_BYTES } from "../protocol/session_frame.ts";
 import { abortable } from "./abortable.ts";
 import { Backoff } from "./backoff.ts";
 import { upgradeForBulk } from "./bulk.ts";
+import { canUseTls } from "./carrier/tls.ts";
 import { systemClock } from "./clock.ts";
 import type { NetworkChanges } from "./network_watch.ts";
 import type { Found, Route } from "./route.ts";
@@ -19,6 +20,8 @@ export interface DialOptions {
   clock?: Clock | undefined;
   /** Our key, for connections that are made for much. Default: none are made. */
   identity?: KeyPair | undefined;
+  /** Whether those may be inside TLS; undefined: if `canUseTls`. */
+  tls?: boolean;
   /** Tells of other networks. Default: nobody does. */
   network?: NetworkChanges | undefined;
 }
@@ -54,8 +57,8 @@ export async function dialSession(route: Route, options: DialOptions): Promise<S
     throw error;
   }
   session.onState = undefined;
-  const { identity, clock } = options;
-  if (identity) upgradeForBulk(session, { identity, clock, signal });
+  const { identity, clock, tls = canUseTls() } = options;
+  if (identity && tls) upgradeForBulk(session, { identity, clock, signal });
   const unsubscribe = options.network?.subscribe(() => session.check());
   session.ended.then(unsubscribe);
   keepConnected(session, new Redialer(session, route, found, { ...options, signal }), signal);

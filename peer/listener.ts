@@ -28,11 +28,13 @@ import {
   type SessionFrame,
   SessionFrameDecoder,
 } from "../protocol/session_frame.ts";
-import { belongsTo, type TlsOpening } from "../protocol/tls_opening.ts";
+import { belongsTo, type TlsRequest } from "../protocol/tls_opening.ts";
 import type { Address } from "../protocol/address.ts";
 import { ADVICE } from "./advice.ts";
-import { acceptTls, canAcceptTls } from "./carrier/accept_tls.ts";
+import { answerTls, asksForTls } from "./carrier/accept_tls.ts";
 import { acceptEach, openSockets, reachableAddresses } from "./carrier/listen_tcp.ts";
+import { canUseTls } from "./carrier/tls.ts";
+import { TlsDoor } from "./carrier/tls_door.ts";
 import { systemClock } from "./clock.ts";
 import { AsyncQueue } from "./async_queue.ts";
 import { readOut } from "../protocol/read_out.ts";
@@ -68,7 +70,7 @@ export interface ListenerOptions {
   admit: (name: string, key: Uint8Array) => Promise<void>;
   /** Told of connections that came to nothing, for people to see. */
   onRefused?: (remote: string, error: P2pError) => void;
-  /** Whether sessions may go on inside TLS; undefined: if `canAcceptTls`. */
+  /** Whether sessions may go on inside TLS; undefined: if `canUseTls`. */
   tls?: boolean;
   clock?: Clock;
 }
@@ -83,8 +85,10 @@ export class Listener implements AsyncDisposable {
   /** Connections that are no session yet, and whether it is known what they are. */
   readonly #handshakes = new Map<Connection, "silent" | "known">();
   readonly #live = new Map<string, Session>();
-  /** Those that TLS was begun with, for each session. */
-  readonly #certificates = new WeakMap<Session, Set<string>>();
+  /** Those that TLS was asked for with, for each session. */
+  readonly #nonces = new WeakMap<Session, Set<string>>();
+  /** Where connections inside TLS are expected. */
+  readonly #doors = new Set<TlsDoor>();
   /** Connections that were given up inside TLS: there may be no way to close them. */
   #stalledTls = 0;
   /**
@@ -101,7 +105,7 @@ export class Listener implements AsyncDisposable {
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#tls = options.tls ?? canAcceptTls();
+    this.#tls = options.tls ?? canUseTls();
     this.#sockets = openSockets(options.host, options.port);
     for (const socket of this.#sockets) this.#accept(socket);
   }
@@ -126,6 +130,7 @@ export class Listener implements AsyncDisposable {
     this.#closed.resolve();
     for (const socket of this.#sockets.splice(0)) socket.close();
     for (const connection of this.#handshakes.keys()) connection.close();
+    for (const door of this.#doors) door.close();
     this.sessions.close();
   }
 
@@ -176,6 +181,7 @@ export class Listener implements AsyncDisposable {
     received: ReceiveBuffer,
     signal: AbortSignal,
   ): Promise<void> {
+    if (connection.binding) return await this.#greet(connection, received, signal);
     const kind = await readUntil(
       connection,
       received,
@@ -184,8 +190,16 @@ export class Listener implements AsyncDisposable {
     );
     this.#handshakes.set(connection, "known");
     if (kind !== "p2p") return await turnAway(connection);
-    const admits = (opening: TlsOpening) => this.#admitsTls(opening);
-    await acceptTls(connection, received, this.#tls ? admits : undefined);
+    if (await asksForTls(connection, received)) return await this.#answerTls(connection, received);
+    await this.#greet(connection, received, signal);
+  }
+
+  /** Finds the session that a connection belongs to, once it is proven whose it is. */
+  async #greet(
+    connection: Connection,
+    received: ReceiveBuffer,
+    signal: AbortSignal,
+  ): Promise<void> {
     const options = { identity: this.#options.identity, clock: this.#clock, signal };
     const secure = await secureResponder(connection, received, options);
     const decoder = new SessionFrameDecoder();
@@ -218,14 +232,25 @@ export class Listener implements AsyncDisposable {
     else this.#begin(secure, decoder, hello);
   }
 
-  /** A session may go on inside TLS now and then, and each time with another certificate. */
-  #admitsTls(opening: TlsOpening): boolean {
+  async #answerTls(connection: Connection, received: ReceiveBuffer): Promise<void> {
+    const admits = (request: TlsRequest) => this.#admitsTls(request);
+    await answerTls(connection, received, this.#tls ? admits : undefined, (at) => {
+      const take = (connection: Connection) => this.take(connection);
+      const door = new TlsDoor(at, { take, clock: this.#clock });
+      this.#doors.add(door);
+      door.closed.then(() => this.#doors.delete(door));
+      return door;
+    });
+  }
+
+  /** A session may go on inside TLS now and then, and asks for it otherwise each time. */
+  #admitsTls(request: TlsRequest): boolean {
     if (this.#stalledTls >= MAX_STALLED_TLS) return false;
-    const session = [...this.#live.values()].find(({ id }) => belongsTo(opening, id));
-    const seen = session && this.#certificates.get(session);
-    const certificate = opening.certificate.toHex();
-    if (!seen || seen.size >= MAX_TLS_CONNECTIONS || seen.has(certificate)) return false;
-    seen.add(certificate);
+    const session = [...this.#live.values()].find(({ id }) => belongsTo(request, id));
+    const seen = session && this.#nonces.get(session);
+    const nonce = request.nonce.toHex();
+    if (!seen || seen.size >= MAX_TLS_CONNECTIONS || seen.has(nonce)) return false;
+    seen.add(nonce);
     return true;
   }
 
@@ -239,7 +264,7 @@ export class Listener implements AsyncDisposable {
     });
     const key = sessionKey(secure.remoteKey, hello.sessionId);
     this.#live.set(key, session);
-    this.#certificates.set(session, new Set());
+    this.#nonces.set(session, new Set());
     session.ended.then((end) => {
       this.#live.delete(key);
       if (end.byUs && LASTING_GOODBYES.includes(end.code)) this.#remember(key, end);

@@ -103,7 +103,7 @@ export class Receiving {
         },
         askConflict: (path) => this.#askConflict(peer, path),
         onProgress: ({ bytes, total, resumedBytes }) => {
-          if (bytes - resumedBytes >= BULK_BYTES) peer.session.onBulk?.("received");
+          if (bytes - resumedBytes >= BULK_BYTES) peer.session.onBulk?.();
           const { path } = peer.session;
           const fields = { peer: peer.name, direction: "received" };
           progress ??= new Progress(output, { name, total, resumed: resumedBytes, path, fields });

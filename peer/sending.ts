@@ -37,7 +37,7 @@ export async function sendSources(
   const size = sources.total === undefined ? "length unknown" : formatBytes(sources.total);
   output.say(`Offering ${name} (${size}) to ${peer}`);
   const stream = session.open(FILES_KIND, "bulk");
-  if (sources.total !== undefined && sources.total >= BULK_BYTES) session.onBulk?.("sent");
+  if (sources.total !== undefined && sources.total >= BULK_BYTES) session.onBulk?.();
   let progress: Progress | undefined;
   try {
     const result = await sendFiles(stream, sources, {
@@ -45,7 +45,7 @@ export async function sendSources(
       stdin: Deno.stdin,
       onProgress({ bytes, total, resumedBytes }) {
         // Of a pipe nobody knows beforehand how much it is, and connections may be lost.
-        if (bytes - resumedBytes >= BULK_BYTES) session.onBulk?.("sent");
+        if (bytes - resumedBytes >= BULK_BYTES) session.onBulk?.();
         const { path } = session;
         const fields = { peer, direction: "sent" };
         const shown = { name, label, total, resumed: resumedBytes, path, fields };

@@ -106,8 +106,8 @@ export class Session {
   readonly greeted: Promise<void>;
   /** Told when the connection is lost: finds the session another one. For whoever dialled. */
   onAway: ((reason: Error | undefined) => void) | undefined;
-  /** Told when much is being sent, or received: may find it a connection that is made for that. */
-  onBulk: ((direction: "sent" | "received") => void) | undefined;
+  /** Told when much is about to be carried: may find it a connection that is made for that. */
+  onBulk: (() => void) | undefined;
   /**
    * Told of every change of state, after it; of a connection when the other side has greeted on it.
    * For whoever shows it.

@@ -237,11 +237,6 @@ export const DRAIN_TIMEOUT_MS = 5_000;
 
 /** Bytes of files from which on a connection of their own is worth its handshake. */
 export const BULK_BYTES = 32 * 1_048_576;
-/**
- * Bytes that may have arrived inside TLS and not been read, where the runtime goes on taking them. A
- * sender of ours has at most half of it under way.
- */
-export const MAX_UNREAD_BYTES = 32 * 1_048_576;
 /** Milliseconds for preface and handshake. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Milliseconds for one attempt to dial. */

@@ -2,7 +2,7 @@
  * The first bytes: what a new connection is, and the one line with which each side begins.
  *
  *     initiator  →  p2p/1 session\n          or relay, or circuit TOKEN, or tls
- *     responder  →  p2p/1 session\n          or relay, or circuit: the same word; to tls: TLS itself
+ *     responder  →  p2p/1 session\n          or relay, or circuit, or tls: the same word
  *                or p2p/1 error TEXT\n
  */
 import { encodeText } from "./bytes.ts";
@@ -15,8 +15,8 @@ const VERSION = "1";
 /** The line with which a peer session begins, as bytes: also the prologue of its handshake. */
 export const SESSION_PREFACE: Uint8Array<ArrayBuffer> = encodeText(`${MAGIC}${VERSION} session\n`);
 /**
- * The same for a session that goes on inside TLS. A certificate follows, and then the responder's
- * ClientHello; the prologue of the handshake inside TLS is this line and that certificate's hash.
+ * The same for a session that goes on inside TLS: a port and a certificate are told then. The
+ * prologue of the handshake inside TLS is this line and that certificate's hash.
  */
 export const TLS_PREFACE: Uint8Array<ArrayBuffer> = encodeText(`${MAGIC}${VERSION} tls\n`);
 /** The same for a control session with a relay. */

@@ -1,57 +1,54 @@
-/** The side that was dialled of a session that goes on inside TLS. */
+/** What whoever was dialled answers to who asks for TLS (protocol/README.md, section 14). */
 import { equalBytes } from "../../protocol/bytes.ts";
 import type { Connection } from "../../protocol/connection.ts";
 import { ProtocolError } from "../../protocol/errors.ts";
 import type { ReceiveBuffer } from "../../protocol/framing.ts";
 import { MAX_PREFACE_BYTES } from "../../protocol/limits.ts";
 import { errorPreface, TLS_PREFACE } from "../../protocol/preface.ts";
+import { readOut } from "../../protocol/read_out.ts";
 import { readUntil } from "../../protocol/read_until.ts";
 import { NO_TLS } from "../../protocol/secure.ts";
 import {
-  decodeTlsOpening,
-  MAX_TLS_OPENING_BYTES,
-  type TlsOpening,
+  decodeTlsRequest,
+  encodeTlsAnswer,
+  TLS_REQUEST_BYTES,
+  type TlsAnswer,
+  type TlsRequest,
 } from "../../protocol/tls_opening.ts";
-import { sealsFast } from "./aes.ts";
-import { believesNoAuthority } from "./authorities.ts";
 import { TcpConnection } from "./tcp.ts";
 
-/**
- * Whether connections to this side may go on inside TLS: if that is fast here, nobody can vouch for
- * another certificate, and the keys stay secret. To be called early, as `believesNoAuthority`.
- */
-export function canAcceptTls(): boolean {
-  return sealsFast() && believesNoAuthority() && !writesKeys();
-}
-
-/** The runtime writes the keys that its TLS client agrees on to a file, if the environment names one. */
-function writesKeys(): boolean {
-  return Deno.env.get("SSLKEYLOGFILE") !== undefined;
-}
-
-/**
- * Goes on inside TLS where a connection's preface asks for that; leaves others as they are.
- * @param received what was read of it, which begins with `p2p/`
- * @param admits whether TLS may begin with this opening; undefined: never. The runtime does not let
- *   go of a connection that stalls in TLS's handshake until the other side closes it: nobody unknown
- *   is to get there
- * @throws {ProtocolError} if it is not as it must be, or not admitted
- * @throws {UnreachableError} if there is no certificate, or the connection broke or was closed
- */
-export async function acceptTls(
+/** Whether a connection asks for TLS. @param received what was read of it, which begins with `p2p/` */
+export async function asksForTls(
   connection: Connection,
   received: ReceiveBuffer,
-  admits: ((opening: TlsOpening) => boolean) | undefined,
-): Promise<void> {
+): Promise<boolean> {
   const line = await taken(connection, received, () => received.peekLine(MAX_PREFACE_BYTES));
-  if (!equalBytes(line, TLS_PREFACE.subarray(0, -1))) return;
-  if (!admits || !(connection instanceof TcpConnection)) return await refuse(connection);
+  return equalBytes(line, TLS_PREFACE.subarray(0, -1));
+}
+
+/**
+ * Answers a connection that asks for TLS, which ends then: TLS has a port of its own.
+ * @param admits whether TLS may begin for who asks so; undefined: never
+ * @param open opens one, and tells of it
+ * @throws {ProtocolError} if it does not ask as it must, or is not admitted
+ * @throws {UnreachableError} if it breaks, or there is no port to be had
+ */
+export async function answerTls(
+  connection: Connection,
+  received: ReceiveBuffer,
+  admits: ((request: TlsRequest) => boolean) | undefined,
+  open: (at: TcpConnection) => TlsAnswer,
+): Promise<void> {
   received.takeLine(MAX_PREFACE_BYTES);
-  const opening = decodeTlsOpening(
-    await taken(connection, received, () => received.takeFrame(MAX_TLS_OPENING_BYTES)),
+  if (!admits || !(connection instanceof TcpConnection)) return await refuse(connection);
+  const request = decodeTlsRequest(
+    await taken(connection, received, () => received.takeFrame(TLS_REQUEST_BYTES)),
   );
-  if (received.pending > 0 || !admits(opening)) return await refuse(connection);
-  await connection.startTls(opening.certificate);
+  if (received.pending > 0 || !admits(request)) return await refuse(connection);
+  await connection.write(encodeTlsAnswer(open(connection)));
+  await connection.closeWrite();
+  await readOut(connection);
+  connection.close();
 }
 
 async function refuse(connection: Connection): Promise<never> {

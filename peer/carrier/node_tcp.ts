@@ -86,19 +86,15 @@ async function connectToOne(hosts: string[], port: number, signal: AbortSignal):
   for (const host of hosts.slice(0, -1)) {
     try {
       const limited = AbortSignal.any([signal, AbortSignal.timeout(ONE_ADDRESS_MS)]);
-      return await dialSocket({ host, port }, limited);
+      return await connectHedged({ host, port }, limited);
     } catch (cause) {
       if (signal.aborted) throw cause;
     }
   }
-  return await dialSocket({ host: last, port }, signal);
+  return await connectHedged({ host: last, port }, signal);
 }
 
-/**
- * Connects to an IP address.
- * @throws the system's error, or the signal's reason
- */
-export function dialSocket(address: Address, signal: AbortSignal): Promise<Socket> {
+function connectHedged(address: Address, signal: AbortSignal): Promise<Socket> {
   return hedged(
     (each) => connectFrom(0, address, each),
     { signal, discard: (late) => late.destroy() },

@@ -10,7 +10,7 @@ import { bindingOf, TLS_NAME, toPem } from "./tls_certificate.ts";
 /** Bytes read at once when the caller brings no room of its own. */
 const READ_BYTES = 65_536;
 
-/** A TCP connection that was made or accepted, and may go on inside TLS. */
+/** A TCP connection that was made or accepted, inside TLS or not yet. */
 export class TcpConnection implements Connection {
   readonly path: Path;
   readonly remote: string;
@@ -21,8 +21,10 @@ export class TcpConnection implements Connection {
   #binding: Uint8Array | undefined;
   #closed = false;
 
-  constructor(conn: Deno.TcpConn) {
+  /** @param certificate ours, DER, if it is inside TLS and we are the server */
+  constructor(conn: Deno.TcpConn | Deno.TlsConn, certificate?: Uint8Array) {
     this.#conn = conn;
+    if (certificate) this.#binding = bindingOf(certificate);
     this.#release = () => conn.close();
     const { hostname, port } = conn.remoteAddr;
     this.localHost = withoutMapping(conn.localAddr.hostname);
@@ -30,7 +32,8 @@ export class TcpConnection implements Connection {
     this.remote = formatAddress({ host, port });
     this.path = isLocal(host) ? "lan" : "direct";
     try {
-      conn.setNoDelay(true);
+      // The runtime has no way to say so inside TLS.
+      if ("setNoDelay" in conn) conn.setNoDelay(true);
     } catch {
       // The other side has closed already: the first read says so.
     }

@@ -30,21 +30,6 @@ test("a large file goes across inside TLS, whole; a small one where the session 
   assert(received.length === content.length && received.every((byte, at) => byte === content[at]));
 });
 
-test("one bit turned over inside TLS ends send with 4; nothing of it is kept as whole", async () => {
-  using folder = new TemporaryFolder();
-  const inbox = folder.folder("in");
-  const large = folder.file("out/large", "");
-  // A large hole: most of it stays unsent.
-  Deno.truncateSync(large, 16 * BULK_BYTES);
-  await using alice = await Program.listenJson(["--yes", "--dir", inbox]);
-  await using proxy = new TamperingProxy(alice.address);
-  proxy.flipAt = 1_000_000;
-  proxy.flipsFrom = 2;
-  const sent = await Program.run(["send", "--address", proxy.address, large]);
-  assertEquals([sent.code, proxy.firstWords[1]], [4, "p2p/1 tls"], sent.stderr);
-  for (const { name } of Deno.readDirSync(inbox)) assert(name !== "large");
-});
-
 test("where the environment has TLS's keys written to a file, the session goes on outside TLS", async () => {
   using folder = new TemporaryFolder();
   const inbox = folder.folder("in");

@@ -12,8 +12,6 @@ export interface ConnectionKind {
   pair(): Promise<[Connection, Connection]>;
   /** Bytes that are sent at the most: less for slow kinds. */
   largest: number;
-  /** Whether the dialler takes what comes, read or not, up to a limit of its own. */
-  diallerTakesAll?: boolean;
   /** Why it cannot be tested here, if it cannot. */
   skip?: string | undefined;
 }
@@ -44,8 +42,7 @@ export function testConnections(kind: ConnectionKind): void {
     for (const direction of ["dialler to listener", "listener to dialler"]) {
       Deno.test({
         name: `${kind.name}, ${direction}: ${title}`,
-        ignore: kind.skip !== undefined ||
-          (kind.diallerTakesAll === true && test === backpressure && direction[0] === "l"),
+        ignore: kind.skip !== undefined,
         async fn() {
           const [dialler, listener] = await kind.pair();
           await using near = direction.startsWith("dialler") ? dialler : listener;

@@ -1,7 +1,6 @@
 import { Budget } from "../../protocol/budget.ts";
 import { dialCircuit } from "../../peer/carrier/circuit.ts";
 import { dialRelayPort } from "../../peer/carrier/node_tcp.ts";
-import { acceptTls } from "../../peer/carrier/accept_tls.ts";
 import { acceptQuic, dialQuic } from "../../peer/carrier/quic.ts";
 import { dialTcp, TcpConnection } from "../../peer/carrier/tcp.ts";
 import { dialTls } from "../../peer/carrier/tls.ts";
@@ -14,6 +13,7 @@ import { generateKeyPair } from "../../protocol/noise.ts";
 import { CIRCUIT_ANSWER, circuitPreface } from "../../protocol/preface.ts";
 import { join } from "../../relay/copy.ts";
 import { Turns } from "../../relay/turns.ts";
+import { acceptTls } from "../fakes/accept_tls.ts";
 import { connectionPair, seededRandom } from "../fakes/connection_pair.ts";
 import { freeUdpPort } from "../fakes/udp_proxy.ts";
 import { readExactly, testConnections } from "./connection.ts";
@@ -38,13 +38,11 @@ async function sharedPortPair(hostname: string): Promise<[Connection, Connection
   ]);
 }
 
-/** TLS over loopback: who dialled is its server. */
+/** TLS over loopback: who dialled is its client. */
 async function tlsPair(hostname: string): Promise<[Connection, Connection]> {
   using socket = Deno.listen({ hostname, port: 0 });
   async function accept(): Promise<Connection> {
-    const accepted = new TcpConnection(await socket.accept());
-    await acceptTls(accepted, new ReceiveBuffer(64), () => true);
-    return accepted;
+    return await acceptTls(new TcpConnection(await socket.accept()));
   }
   const address = { host: hostname, port: socket.addr.port };
   const { signal } = new AbortController();
@@ -214,20 +212,17 @@ testConnections({
 testConnections({
   name: "TLS over IPv4",
   largest: LARGEST,
-  diallerTakesAll: true,
   pair: () => tlsPair("127.0.0.1"),
 });
 testConnections({
   name: "TLS over IPv6",
   largest: LARGEST,
-  diallerTakesAll: true,
   pair: () => tlsPair("::1"),
   skip: noIpv6(),
 });
 testConnections({
   name: "secure over TLS",
   largest: LARGEST,
-  diallerTakesAll: true,
   pair: async () => secured(await tlsPair("127.0.0.1")),
 });
 testConnections({ name: "QUIC over IPv4", largest: LARGEST, pair: () => quicPair("127.0.0.1") });

@@ -1,8 +1,7 @@
-import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { dialTcp, type TcpConnection } from "../../peer/carrier/tcp.ts";
 import { dialTls } from "../../peer/carrier/tls.ts";
 import { sealsFast } from "../../peer/carrier/aes.ts";
-import { makeTlsIdentity } from "../../peer/carrier/tls_certificate.ts";
 import { ADVICE } from "../../peer/advice.ts";
 import { Listener, type ListenerOptions } from "../../peer/listener.ts";
 import { type SecureConnection, secureInitiator } from "../../protocol/secure.ts";
@@ -16,7 +15,7 @@ import {
 } from "../../protocol/limits.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
 import { TLS_PREFACE } from "../../protocol/preface.ts";
-import { encodeTlsOpening } from "../../protocol/tls_opening.ts";
+import { decodeTlsAnswer, encodeTlsRequest, type TlsAnswer } from "../../protocol/tls_opening.ts";
 import {
   decodeGoodbye,
   decodeHello,
@@ -442,10 +441,36 @@ async function callerOf(listener: TestListener, identity = generateKeyPair()) {
   return { caller, session, identity };
 }
 
-/** The opening that asks for TLS, for the session with the usual id. */
-function opening(certificate = makeTlsIdentity().certificate, id = ID): Uint8Array {
-  return encodeTlsOpening(certificate, id);
+/** What asks for TLS, for the session with the usual id. */
+function request(id = ID, nonce = crypto.getRandomValues(new Uint8Array(16))): Uint8Array {
+  return encodeTlsRequest(nonce, id);
 }
+
+/** What answers somebody who asks for TLS so: all of it, as text. */
+async function answerTo(listener: TestListener, bytes: Uint8Array): Promise<string> {
+  const stranger = await listener.dial();
+  await stranger.write(bytes);
+  const answer = await readAll(stranger);
+  stranger.close();
+  return new TextDecoder().decode(answer);
+}
+
+/** Asks for TLS; where it is. */
+async function askForDoor(listener: TestListener, id = ID): Promise<TlsAnswer> {
+  const asking = await listener.dial();
+  await asking.write(request(id));
+  const answer = await readAll(asking);
+  asking.close();
+  return decodeTlsAnswer(answer.subarray(12));
+}
+
+/** Asks for TLS, and connects to where it is. */
+async function dialDoor(listener: TestListener, id = ID): Promise<TcpConnection> {
+  const { port } = await askForDoor(listener, id);
+  return await dialTcp({ host: "127.0.0.1", port }, new AbortController().signal);
+}
+
+const TLS_LINE = "p2p/1 tls\n";
 
 testTls(
   "Listener goes on with a session inside TLS, and only with whom it belongs to",
@@ -475,17 +500,15 @@ testTls(
   },
 );
 
-const { certificate } = makeTlsIdentity();
-const altered = opening(certificate);
+const altered = request();
 altered[20]! ^= 1;
 for (
   const [what, bytes] of [
-    ["without a certificate", opening(new Uint8Array(0))],
-    ["with a certificate over the limit", opening(new Uint8Array(2_049))],
-    ["with more than a certificate", concatBytes(opening(certificate), Uint8Array.of(0x16))],
-    ["with a proof for another session", opening(certificate, new Uint8Array(16))],
+    ["without a proof", concatBytes(TLS_PREFACE, Uint8Array.of(0, 0))],
+    ["with more than a request in its frame", concatBytes(TLS_PREFACE, Uint8Array.of(0, 49))],
+    ["with more behind the request", concatBytes(request(), Uint8Array.of(0x16))],
+    ["with a proof for another session", request(new Uint8Array(16))],
     ["with a proof that was altered", altered],
-    ["with something else in place of the certificate", opening(new Uint8Array(300).fill(7))],
   ] as const
 ) {
   testTls(`Listener refuses TLS ${what}, and serves on`, async () => {
@@ -493,8 +516,8 @@ for (
     const { caller, session } = await callerOf(listener);
     const stranger = await listener.dial();
     await stranger.write(bytes);
-    const first = await stranger.read().catch(() => null);
-    assert(first === null || first[0] !== 0x16);
+    const answer = await readAll(stranger).catch(() => new Uint8Array(0));
+    assert(!new TextDecoder().decode(answer).startsWith(TLS_LINE));
     stranger.close();
     await waitFor(() => listener.refused.length === 1);
     assertEquals(session.state, "connected");
@@ -504,28 +527,21 @@ for (
 }
 
 testTls(
-  "Listener begins TLS once with each certificate, three times for a session, and not for others",
+  "Listener begins TLS once for each request, three times for a session, and not for others",
   async () => {
     await using listener = new TestListener();
     const { caller, session } = await callerOf(listener);
-    const openings = [opening(), opening(), opening(), opening()];
-    async function firstByte(bytes: Uint8Array): Promise<number | undefined> {
-      const stranger = await listener.dial();
-      await stranger.write(bytes);
-      const first = await stranger.read();
-      stranger.close();
-      return first?.[0];
-    }
-    const hello = 0x16;
-    const refusal = NO_TLS_LINE.charCodeAt(0);
-    assertEquals(await firstByte(openings[0]!), hello);
-    assertEquals(await firstByte(openings[0]!), refusal);
-    assertEquals(await firstByte(openings[1]!), hello);
-    assertEquals(await firstByte(openings[2]!), hello);
-    assertEquals(await firstByte(openings[3]!), refusal);
+    const requests = [request(), request(), request(), request()];
+    const begins = async (bytes: Uint8Array) =>
+      (await answerTo(listener, bytes)).startsWith(TLS_LINE);
+    assertEquals(await begins(requests[0]!), true);
+    assertEquals(await answerTo(listener, requests[0]!), NO_TLS_LINE);
+    assertEquals(await begins(requests[1]!), true);
+    assertEquals(await begins(requests[2]!), true);
+    assertEquals(await answerTo(listener, requests[3]!), NO_TLS_LINE);
     await caller.leave();
     await session.ended;
-    assertEquals(await firstByte(opening()), refusal);
+    assertEquals(await answerTo(listener, request()), NO_TLS_LINE);
   },
 );
 
@@ -536,25 +552,25 @@ testTls(
     const refused: P2pError[] = [];
     await using listener = new TestListener({ clock }, refused);
     const { caller, session } = await callerOf(listener);
-    const starts = [encodeText("p2p/1 tl"), TLS_PREFACE, opening().subarray(0, 200), opening()];
+    const starts = [encodeText("p2p/1 tl"), TLS_PREFACE, request().subarray(0, 40)];
     const stuck = [];
     for (const start of starts) {
       const each = await listener.dial();
       await each.write(start);
       stuck.push(each);
     }
-    // The last one hears a ClientHello, and does not answer.
-    assertEquals((await stuck.at(-1)!.read())![0], 0x16);
+    // One that gets to TLS, and says nothing there: the runtime keeps it.
+    const silent = await dialDoor(listener);
     // One that has completed TLS, and says nothing in it.
     const address = { host: "127.0.0.1", port: listener.port };
     const { signal } = new AbortController();
     const mute = await dialTls(address, { sessionId: ID, signal });
-    const closed = [...stuck.slice(0, 3), mute].map((each) => each.read().catch(() => null));
+    const closed = [...stuck, mute].map((each) => each.read().catch(() => null));
     await clock.advance(HANDSHAKE_TIMEOUT_MS - 1);
     assertEquals(refused.length, 0);
     await clock.advance(1);
     assertEquals(await Promise.all(closed), [null, null, null, null]);
-    for (const each of stuck) each.close();
+    for (const each of [...stuck, silent]) each.close();
     await mute[Symbol.asyncDispose]();
     await waitFor(() => refused.length === 5);
     for (const error of refused) assert(error.message.includes("10 s"), error.message);
@@ -563,19 +579,26 @@ testTls(
   },
 );
 
+testTls("Listener expects nobody for longer than 10 s, nor once it is closed", async () => {
+  const clock = new FakeClock();
+  const listener = new TestListener({ clock });
+  const { caller, session } = await callerOf(listener);
+  for (const end of [() => clock.advance(HANDSHAKE_TIMEOUT_MS), () => listener.close()]) {
+    const { port } = await askForDoor(listener);
+    await end();
+    await assertRejects(() => Deno.connect({ hostname: "127.0.0.1", port }));
+  }
+  await clock.until(caller.leave().then(() => session.ended), 5_000);
+  await listener[Symbol.asyncDispose]();
+  assertEquals(clock.pending, 0);
+});
+
 testTls("Listener begins TLS no more when many have stalled there, and serves on", async () => {
   const clock = new FakeClock();
   const refused: P2pError[] = [];
   await using listener = new TestListener({ clock }, refused);
   const stuck: TcpConnection[] = [];
   const callers: Caller[] = [];
-  /** What answers somebody who asks for TLS in a session with this id. */
-  async function askForTls(id: Uint8Array<ArrayBuffer>): Promise<number> {
-    const connection = await listener.dial();
-    stuck.push(connection);
-    await connection.write(opening(undefined, id));
-    return (await connection.read())![0]!;
-  }
   async function sessionId(): Promise<Uint8Array<ArrayBuffer>> {
     const id = new Uint8Array(16).fill(callers.length + 1);
     const caller = await Caller.dial(listener);
@@ -586,11 +609,11 @@ testTls("Listener begins TLS no more when many have stalled there, and serves on
   }
   for (let id; stuck.length < MAX_STALLED_TLS;) {
     if (stuck.length % MAX_TLS_CONNECTIONS === 0) id = await sessionId();
-    assertEquals(await askForTls(id!), 0x16);
+    stuck.push(await dialDoor(listener, id));
   }
   await clock.advance(HANDSHAKE_TIMEOUT_MS);
   await waitFor(() => refused.length === MAX_STALLED_TLS);
-  assertEquals(await askForTls(await sessionId()), NO_TLS_LINE.charCodeAt(0));
+  assertEquals(await answerTo(listener, request(await sessionId())), NO_TLS_LINE);
   for (const each of stuck) each.close();
   const ended = Promise.all(callers.map((caller) => caller.leave()));
   await clock.until(ended, 5_000);
@@ -600,7 +623,7 @@ Deno.test("Listener does not go on inside TLS over what is no TCP connection", a
   await using listener = new TestListener();
   const [near, far] = connectionPair();
   listener.take(far);
-  await near.write(opening());
+  await near.write(request());
   assertEquals(new TextDecoder().decode(await readAll(near)), NO_TLS_LINE);
   near.close();
 });

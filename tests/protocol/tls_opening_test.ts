@@ -1,35 +1,54 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ProtocolError } from "../../protocol/errors.ts";
-import { belongsTo, decodeTlsOpening, encodeTlsOpening } from "../../protocol/tls_opening.ts";
+import {
+  belongsTo,
+  decodeTlsAnswer,
+  decodeTlsRequest,
+  encodeTlsAnswer,
+  encodeTlsRequest,
+} from "../../protocol/tls_opening.ts";
 
-const certificate = Uint8Array.fromHex("3003020107");
+const LINE = "7032702f3120746c730a";
+const nonce = Uint8Array.fromHex("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf");
 const sessionId = Uint8Array.fromHex("000102030405060708090a0b0c0d0e0f");
 /** The proof as OpenSSL makes it: `openssl dgst -sha256 -mac hmac -macopt hexkey:0001…`. */
-const PROOF = "ac114ce8b4e6fb24064a79e06ad78fde4e6ddb684f144103315f2f97a1992510";
+const PROOF = "30411b6237adcc0b60c55df11fd471766bbdb30632b07a1193d03a0ae2d80b29";
 
-Deno.test("encodeTlsOpening() writes line, length, proof and certificate as specified", () => {
-  const line = "7032702f3120746c730a";
+Deno.test("encodeTlsRequest() writes line, length, proof and nonce as specified", () => {
   assertEquals(
-    encodeTlsOpening(certificate, sessionId).toHex(),
-    `${line}0025${PROOF}3003020107`,
+    encodeTlsRequest(nonce, sessionId).toHex(),
+    `${LINE}0030${PROOF}${nonce.toHex()}`,
   );
 });
 
-Deno.test("decodeTlsOpening() and belongsTo() take what encodeTlsOpening() makes, and nothing that differs", () => {
-  const frame = encodeTlsOpening(certificate, sessionId).subarray(12);
-  const opening = decodeTlsOpening(frame);
-  assertEquals([opening.proof.toHex(), opening.certificate], [PROOF, certificate]);
-  assert(belongsTo(opening, sessionId));
-  assert(!belongsTo(opening, new Uint8Array(16)));
+Deno.test("decodeTlsRequest() and belongsTo() take what encodeTlsRequest() makes, and nothing that differs", () => {
+  const frame = encodeTlsRequest(nonce, sessionId).subarray(12);
+  const request = decodeTlsRequest(frame);
+  assertEquals([request.proof.toHex(), request.nonce], [PROOF, nonce]);
+  assert(belongsTo(request, sessionId));
+  assert(!belongsTo(request, new Uint8Array(16)));
   for (let at = 0; at < frame.length; at++) {
     const altered = frame.slice();
     altered[at]! ^= 1;
-    assert(!belongsTo(decodeTlsOpening(altered), sessionId), `byte ${at}`);
+    assert(!belongsTo(decodeTlsRequest(altered), sessionId), `byte ${at}`);
   }
 });
 
-Deno.test("decodeTlsOpening() refuses a frame in which there is no certificate", () => {
-  for (const length of [0, 31, 32]) {
-    assertThrows(() => decodeTlsOpening(new Uint8Array(length)), ProtocolError);
+Deno.test("decodeTlsRequest() refuses a frame that is shorter or longer", () => {
+  for (const length of [0, 32, 47, 49]) {
+    assertThrows(() => decodeTlsRequest(new Uint8Array(length)), ProtocolError);
+  }
+});
+
+Deno.test("encodeTlsAnswer() and decodeTlsAnswer() have line, length, port and certificate as specified", () => {
+  const answer = { port: 0x1234, certificate: Uint8Array.fromHex("3003020107") };
+  const bytes = encodeTlsAnswer(answer);
+  assertEquals(bytes.toHex(), `${LINE}000712343003020107`);
+  assertEquals(decodeTlsAnswer(bytes.subarray(12)), answer);
+});
+
+Deno.test("decodeTlsAnswer() refuses a frame without a port or a certificate", () => {
+  for (const frame of ["", "12", "1234", "000030"]) {
+    assertThrows(() => decodeTlsAnswer(Uint8Array.fromHex(frame)), ProtocolError);
   }
 });
