@@ -9,7 +9,13 @@ import { parseAddress } from "../../protocol/address.ts";
 import { Listener } from "../../peer/listener.ts";
 import { concatBytes } from "../../protocol/bytes.ts";
 import { type ChatMessage, encodeChat } from "../../protocol/chat.ts";
-import { MAX_MEMBERS } from "../../protocol/limits.ts";
+import { ResetCode } from "../../protocol/connection.ts";
+import {
+  MAX_MEMBERS,
+  MAX_OPENS_AT_ONCE,
+  TAKEN_AT_ONCE,
+  TAKEN_PER_SECOND,
+} from "../../protocol/limits.ts";
 import type { Line } from "../../protocol/line.ts";
 import type { KeyedMember } from "../../protocol/member.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
@@ -284,6 +290,39 @@ Deno.test("who says who it is again and again holds nobody up", async () => {
     harmless = true;
   }
   await Promise.all([flood(), beUnharmed()]);
+});
+
+Deno.test("whose lines are more than others can follow has them taken at 500 a second, and all", async () => {
+  await using victims = await MeshVictims.start();
+  const { alice } = victims;
+  await using mallory = await RawMember.join(alice.address);
+  await alice.linkedTo(["mallory"]);
+  const count = TAKEN_AT_ONCE + 3 * TAKEN_PER_SECOND;
+  const lines = Array.from({ length: count }, (_, previous) => {
+    return encodeChat({ type: "line", line: mallory.line(previous + 1, `${previous}`), previous });
+  });
+  const began = performance.now();
+  const saying = mallory.write(concatBytes(...lines));
+  await victims.assertUnharmed();
+  await saying;
+  await alice.hears(`${count - 1}`);
+  assertLess(2_500, performance.now() - began);
+  const heard = alice.heard.filter(({ from }) => from === "mallory").map(({ text }) => text);
+  assertEquals(heard, Array.from({ length: count }, (_, n) => `${n}`));
+  assertEquals(alice.events.filter(({ event }) => event === "flooding"), []);
+});
+
+Deno.test("who opens streams and drops them without end is told so, and holds nobody up", async () => {
+  await using victims = await MeshVictims.start();
+  const { alice } = victims;
+  await using mallory = await RawMember.join(alice.address);
+  await alice.linkedTo(["mallory"]);
+  for (let n = 0; n < 2 * MAX_OPENS_AT_ONCE; n++) {
+    mallory.session.open("files/1", "bulk").reset(ResetCode.cancelled);
+  }
+  const error = await mallory.ended();
+  assertEquals((error as { code?: string })?.code, "protocol", String(error));
+  await victims.assertUnharmed();
 });
 
 Deno.test("whoever tells of a detour to somebody who is here does not have it taken", async () => {
