@@ -79,6 +79,7 @@ export class Room {
   readonly #peers = new Set<Peer>();
   /** The other sessions of members that have taken the place of one. */
   readonly #successors = new WeakMap<Peer, Peer>();
+  /** How each visit went, to its end. */
   readonly #visits = new WeakMap<Peer, Promise<Visit>>();
   readonly #handovers = new Handovers<Peer>(systemClock);
   /** Transfers under way, in both directions. */
@@ -111,7 +112,7 @@ export class Room {
    * @param dialled whether it was us who dialled: we begin the chat then, and whoever called this
    *   tells what went wrong
    */
-  async enter(session: Session, dialled: boolean): Promise<Visit> {
+  enter(session: Session, dialled: boolean): Promise<Visit> {
     const peer: Peer = {
       name: session.remoteName,
       session,
@@ -125,17 +126,18 @@ export class Room {
       renames: 0,
     };
     this.#peers.add(peer);
-    this.#visits.set(peer, this.#attend(peer));
-    return await this.#wholeVisit(peer);
+    const visit = this.#attend(peer).then((visit) => this.#wholeVisit(visit));
+    this.#visits.set(peer, visit);
+    return visit;
   }
 
-  /** How the visit went of a member whose sessions took the place of each other. */
-  async #wholeVisit(peer: Peer): Promise<Visit> {
-    const visit = (await this.#visits.get(peer))!;
-    const successor = this.#successors.get(peer);
-    if (!successor) return visit;
-    const rest = await this.#wholeVisit(successor);
-    return { ...rest, received: visit.received || rest.received };
+  /** How a visit went when the session was over, or goes on in that which has taken its place. */
+  #wholeVisit(visit: Visit): Visit | Promise<Visit> {
+    const successor = this.#successors.get(visit.peer);
+    const rest = successor && this.#visits.get(successor);
+    if (!rest) return visit;
+    // Nothing of a session that is over is kept until the last one is.
+    return visit.received ? rest.then((last) => ({ ...last, received: true })) : rest;
   }
 
   async #attend(peer: Peer): Promise<Visit> {

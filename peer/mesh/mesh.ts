@@ -179,8 +179,7 @@ export class Mesh implements TalkUser {
 
   /** A session has no connection; the program at its other end may have been started anew. */
   #lost(talk: Talk): void {
-    // A file goes on with the session, and with no other.
-    const replaceable = !talk.peer.session.unfinished.includes(FILES_KIND);
+    const replaceable = !hasFiles(talk);
     const successor = this.#talks.get(this.#roster.away(talk.id, { replaceable }) ?? "");
     if (!successor) return this.#replica.away(talk.id);
     this.#endSuperfluous(talk, successor);
@@ -381,8 +380,9 @@ export class Mesh implements TalkUser {
     const rival = dialled ? undefined : this.#roster.rivalOf(talk.id, who, facts);
     if (rival !== undefined) await this.#talks.get(rival)?.peer.session.isThere();
     if (talk.over) return;
-    if (talk.waits && this.#roster.isHere(who)) {
-      return this.#endSuperfluous(talk, this.#talkWith(who));
+    const before = talk.waits ? this.#talkWith(who) : undefined;
+    if (before && (this.#roster.isHere(who) || hasFiles(before))) {
+      return this.#endSuperfluous(talk, before);
     }
     const verdict = this.#roster.joined(talk.id, who, facts);
     if (!verdict.keep) {
@@ -477,9 +477,10 @@ export class Mesh implements TalkUser {
     });
   }
 
-  async #visit(session: Session): Promise<void> {
-    const { end, peer } = await this.#user.enter(session, true);
-    if (end.error && peer.here) this.#user.tell(end.error);
+  #visit(session: Session): Promise<void> {
+    return this.#user.enter(session, true).then(({ end, peer }) => {
+      if (end.error && peer.here) this.#user.tell(end.error);
+    });
   }
 
   /** Which member a session is with; undefined before it has said so. */
@@ -518,8 +519,8 @@ export class Mesh implements TalkUser {
   }
 
   #talkWith(who: MemberIdentity): Talk | undefined {
-    return [...this.#talks.values()].find(({ member, superfluous }) =>
-      member && !superfluous && compareMembers(member, who) === 0
+    return this.#talks.values().find(({ member, superfluous }) =>
+      member !== undefined && !superfluous && compareMembers(member, who) === 0
     );
   }
 
@@ -556,6 +557,11 @@ export class Mesh implements TalkUser {
     this.#wakeAll();
     this.#cancelSweep = this.#clock.after(MESH_SWEEP_MS, () => this.#sweep());
   }
+}
+
+/** Whether files are under way: they go on with the session, and with no other. */
+function hasFiles({ peer }: Talk): boolean {
+  return peer.session.unfinished.includes(FILES_KIND);
 }
 
 /** "alice, bob, carol and 5 more" */

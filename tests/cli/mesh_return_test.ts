@@ -47,31 +47,36 @@ Deno.test("who cannot come back by itself is dialled, and is back, once, to both
   assertEquals(toldOf("alice", bob.events), ["connected", "away", "back", "disconnected"]);
 });
 
-Deno.test("a file under way goes on with its session, and no other takes the place of that", async () => {
-  using folder = new TemporaryFolder();
-  await using alice = new MeshMember("alice");
-  await using bob = new MeshMember("bob");
-  const address = await alice.listen("--yes", "--dir", folder.folder("in"));
-  await using proxy = new TcpProxy(Number(address.split(":")[1]));
-  bob.start("connect", `127.0.0.1:${proxy.port}`, "--host", "127.0.0.1");
-  await Promise.all([bob.linkedTo(["alice"]), alice.linkedTo(["bob"])]);
-  folder.file("film", new Uint8Array(50_000_000));
-  proxy.cutAfter(5_000_000);
-  await bob.say(`/send ${folder.join("film")}`);
-  await alice.event("offer");
-  proxy.refuses = true;
-  await alice.event("away");
-  // Until alice would have dialled: bob tries ever more rarely.
-  const isBack = () => toldOf("bob", alice.events).includes("back");
-  while (proxy.taken < 9 && !isBack()) await new Promise((resolve) => setTimeout(resolve, 100));
-  proxy.refuses = false;
-  assertEquals((await alice.event("received")).bytes, 50_000_000);
-  assertEquals(toldOf("bob", alice.events).filter((each) => each !== "progress"), [
-    "connected",
-    "away",
-    "back",
-  ]);
-});
+for (const when of ["before", "while"]) {
+  Deno.test(`a file sent ${when} its session is away goes on with that, and with no other`, async () => {
+    using folder = new TemporaryFolder();
+    await using alice = new MeshMember("alice");
+    await using bob = new MeshMember("bob");
+    const address = await alice.listen();
+    await using proxy = new TcpProxy(Number(address.split(":")[1]));
+    const flags = ["--host", "127.0.0.1", "--yes", "--dir", folder.folder("in")];
+    bob.start("connect", `127.0.0.1:${proxy.port}`, ...flags);
+    await Promise.all([bob.linkedTo(["alice"]), alice.linkedTo(["bob"])]);
+    folder.file("film", new Uint8Array(50_000_000));
+    const send = () => alice.say(`/send ${folder.join("film")}`);
+    // Connections that are there go on until they are cut.
+    proxy.refuses = true;
+    if (when === "before") {
+      proxy.cutAfter(5_000_000);
+      await send();
+      await bob.event("offer");
+    } else proxy.cut();
+    await alice.event("away");
+    if (when === "while") await send();
+    // Until alice would have dialled: bob tries ever more rarely.
+    const isBack = () => toldOf("bob", alice.events).includes("back");
+    while (proxy.taken < 8 && !isBack()) await new Promise((resolve) => setTimeout(resolve, 100));
+    proxy.refuses = false;
+    assertEquals((await bob.event("received")).bytes, 50_000_000);
+    const told = toldOf("bob", alice.events).filter((each) => !["progress", "sent"].includes(each));
+    assertEquals(told, ["connected", "away", "back"]);
+  });
+}
 
 Deno.test("whose program was started anew is back, in one line", async () => {
   await using mesh = await Mesh.of(["alice", "bob", "carol"]);
