@@ -231,7 +231,7 @@ export class DialPlan {
    */
   away(id: string, { dial }: { dial: boolean }): void {
     const candidate = this.#candidates.get(id);
-    if (!candidate) return;
+    if (!candidate || candidate.away) return;
     this.#noteStay(candidate);
     candidate.away = true;
     candidate.dialAway = dial;

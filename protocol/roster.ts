@@ -144,7 +144,7 @@ export class Roster {
   away(id: string, { replaceable = true } = {}): string | undefined {
     const link = this.#links.get(id);
     if (!link) return undefined;
-    link.awaySince = this.#time();
+    link.awaySince ??= this.#time();
     const successor = this.#successorOf(link);
     if (successor) this.#replace(link, successor);
     // Whoever dialled dials again.

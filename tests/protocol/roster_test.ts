@@ -245,7 +245,10 @@ Deno.test("Roster: who was lost is so from when its connection was, and not its 
   rig.join("bob", member(1));
   rig.now += 10_000;
   rig.roster.away("bob");
-  rig.now += 60_000;
+  rig.now += 30_000;
+  // A connection on which nobody has greeted was no return.
+  rig.roster.away("bob");
+  rig.now += 30_000;
   rig.roster.left("bob", "lost");
   assertEquals(rig.roster.memberships.remembered[0]!.lastSeen, 1_011_000);
 });

@@ -77,6 +77,7 @@ class Rig implements AsyncDisposable {
         const peer = await this.onEnter(session) as Peer;
         return { peer, end: await session.ended, received: false, missed: false };
       },
+      tell: ({ message }: { message: string }) => void this.told.push(message),
     } as unknown as Room;
     return join(host, room, this.route, this.over.signal);
   }
