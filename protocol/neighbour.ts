@@ -22,9 +22,9 @@ export interface Track {
   /** Whether it has the lines from their author. */
   direct: boolean;
   /** When we first had no line but one behind a gap for it, milliseconds since 1970. */
-  gapSince?: number | undefined;
-  /** The position from which it was last sent a line behind a gap. */
-  leaptFrom?: number | undefined;
+  gapSince?: number;
+  /** Whether it said that it is there after it was sent what we have behind that. */
+  again?: boolean;
 }
 
 /**
@@ -93,9 +93,11 @@ export class Neighbour implements NeighbourInfo {
   told(key: string, log: LineLog | undefined, { direct, number }: LogPosition): void {
     const before = this.#tracks.get(key);
     if (!log && !before && this.#tracks.size >= 2 * MAX_LOGS) return;
-    // Told the same again, it goes on waiting.
-    const gapSince = before?.position === number ? before.gapSince : undefined;
-    this.#tracks.set(key, { direct, position: number, gapSince, leaptFrom: before?.leaptFrom });
+    if (before?.position === number) before.direct = direct;
+    else {
+      const again = before !== undefined && before.position > number;
+      this.#tracks.set(key, { direct, position: number, again });
+    }
     if (log) this.held.delete(log);
   }
 

@@ -470,21 +470,21 @@ export class Replica {
       track.gapSince ??= this.#time();
       neighbour.held.add(log);
       if (this.#time() - track.gapSince < this.#gapMs(neighbour, log, track)) return undefined;
-      track.leaptFrom = previous;
     }
     neighbour.held.delete(log);
     delete track.gapSince;
+    track.again = false;
     track.position = line.number;
     if (log.newest!.line.number > line.number) neighbour.ready.add(log);
     return { type: "line", line, previous };
   }
 
   /** Milliseconds that a neighbour's gap is left open before it is sent what is behind it. */
-  #gapMs(neighbour: Neighbour, log: LineLog, { position, leaptFrom }: Track): number {
+  #gapMs(neighbour: Neighbour, log: LineLog, { position, again }: Track): number {
     if (log.said) return 0;
     const wait = position > 0 ? this.#gapWaitMs : this.#beginWaitMs;
     // It has been shown the gap, or would believe us: the author has our key.
-    if (leaptFrom === position || log.owner === this.#own.owner) return wait;
+    if (again || log.owner === this.#own.owner) return wait;
     if (position > 0) return this.#gapShowMs;
     if (!neighbour.isNew) return 0;
     // Of an author that came later, it may be owed what we do not have.

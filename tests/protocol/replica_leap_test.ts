@@ -178,6 +178,28 @@ Deno.test("Replica: who hands on shows a gap after five seconds, and leaps two m
   assertEquals(lines(us, o), [[3, 4]]);
 });
 
+Deno.test("Replica: of several gaps the first is what counts, however late it is heard of", () => {
+  const { us, author, a, o, now } = between(1);
+  for (const [previous, number] of [[1, 4], [4, 7]] as const) {
+    us.replica.take(a, line(author, number), previous);
+  }
+  const shown: [number, number][] = [];
+  for (let time = 0; time < 4; time++) {
+    shown.push(...lines(us, o));
+    now.ms += GAP_SHOW_MS;
+    us.replica.expire();
+  }
+  assertEquals(shown, [[0, 1], [1, 4], [4, 7]]);
+  us.replica.heard(o, part(author, 1));
+  assertEquals(lines(us, o), []);
+  now.ms += GAP_WAIT_MS - 1;
+  us.replica.expire();
+  assertEquals(lines(us, o), []);
+  now.ms += 1;
+  us.replica.expire();
+  assertEquals(lines(us, o), [[1, 4]]);
+});
+
 Deno.test("Replica: who has nothing of a log is shown at once where it begins, and sent it soon", () => {
   const { us, author, a, o, now } = between(0);
   us.replica.take(a, line(author, 4), 0);
