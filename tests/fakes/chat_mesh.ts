@@ -29,6 +29,9 @@ export function fakeKey(number: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(32).fill(number);
 }
 
+/** Messages of all members together: many more than a schedule takes. */
+const MAX_SENT = 100_000;
+
 /** A line's name among all that were said. */
 export function lineId({ author, instance, channel, to, number }: Line): string {
   const log = `${author[0]}/${instance.toHex()}/${channel}`;
@@ -385,7 +388,7 @@ export class ChatMesh {
   }
 
   private send(end: End, message: ChatMessage): void {
-    this.sent++;
+    assert(this.sent++ < MAX_SENT, "they talk without end");
     end.pipe.push(encodeChat(message));
   }
 }

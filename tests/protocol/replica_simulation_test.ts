@@ -126,6 +126,11 @@ function rest(mesh: ChatMesh): void {
     for (const member of mesh.members) mesh.pump(member);
     mesh.drain();
   }
+  for (const member of mesh.members) {
+    for (const id of member.ends.keys()) {
+      assertEquals(member.replica!.next(id), undefined);
+    }
+  }
 }
 
 /** All run, all links are there, everything is delivered. */
@@ -137,12 +142,6 @@ function heal(mesh: ChatMesh, full: boolean): void {
   if (mesh.loss > 0) { for (const member of mesh.members) member.say("last words"); }
   mesh.loss = 0;
   mesh.drain();
-  rest(mesh);
-  for (const member of mesh.members) {
-    for (const id of member.ends.keys()) {
-      assertEquals(member.replica!.next(id), undefined);
-    }
-  }
 }
 
 /** Whether the author, and all that heard it, can still have the line. */
@@ -199,16 +198,24 @@ function run(seed: number, schedule: Schedule): ChatMesh {
   const mesh = new ChatMesh(mulberry32(seed), PATIENT);
   const count = play(mesh, schedule);
   const old = schedule.gathered ? count : 0;
-  for (const member of mesh.members) {
+  // Before gaps are skipped: with that, some get lines that they can bring nobody in time.
+  const owed = mesh.members.map((member) =>
+    mesh.lines.filter((said) => isOwed(said, member, old) && isReached(said, member, schedule))
+  );
+  rest(mesh);
+  for (const [index, member] of mesh.members.entries()) {
     assertOrder(member);
     assertDiscretion(member, mesh.lines);
-    for (const said of mesh.lines) {
-      if (said.line.to && !schedule.full && !mesh.linked(said.by, member)) continue;
-      const has = member.shownSet.has(said.id);
-      assert(has || !isOwed(said, member, old), `${member.name} has no ${said.id}`);
+    for (const { id } of owed[index]!) {
+      assert(member.shownSet.has(id), `${member.name} has no ${id}`);
     }
   }
   return mesh;
+}
+
+/** Whether there is a way for the line: a private one needs a session with its author. */
+function isReached({ line, by }: Said, member: Member, { full }: Schedule): boolean {
+  return line.to === undefined || full || by.mesh.linked(by, member);
 }
 
 /** Room for the last three or four lines of each author: what is older nobody can bring any more. */
@@ -218,6 +225,7 @@ const FORGETFUL = { ...PATIENT, authorBytes: 1_000 };
 function runForgetful(seed: number, schedule: Schedule): ChatMesh {
   const mesh = new ChatMesh(mulberry32(seed), FORGETFUL);
   play(mesh, schedule);
+  rest(mesh);
   assert(mesh.sent < 10_000, `${mesh.sent} messages`);
   for (const member of mesh.members) assertOrder(member);
   for (const { ends: [{ owner: a }, { owner: b }] } of mesh.links) {
