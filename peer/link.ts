@@ -2,6 +2,7 @@
  * One connection while a session uses it: what writes to it, what reads from it, its keep-alive and
  * its farewell. A session has one link at a time, and many in its life.
  */
+import { setImmediate } from "node:timers";
 import { type Clock, sleep } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { ProtocolError, SilenceError, UnreachableError } from "../protocol/errors.ts";
@@ -27,8 +28,9 @@ const HELD_UP_MS = 1_000;
 const CHECK_MS = 3_000;
 /** Of these, the ones at whose end something must still come: before that it may have been late. */
 const CHECK_LAST_MS = 1_500;
-/** Bytes that one link carries in one go. */
+/** Bytes that one link carries in one go, and frames that it takes. */
 const TURN_BYTES = 4 * 1_048_576;
+const TURN_FRAMES = 256;
 
 /** The session, as its link sees it. None of these is called after `close`. */
 export interface LinkUser {
@@ -68,8 +70,9 @@ export class Link {
   readonly #written = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   #closed = false;
-  /** Bytes, both ways, since others had their turn. */
+  /** Bytes, both ways, since others had their turn, and frames that were taken. */
   #sinceTurn = 0;
+  #framesSinceTurn = 0;
   #cancelKeepAlive: () => void = () => {};
   #cancelStuck: () => void = () => {};
   /** The check that is under way is over. */
@@ -230,6 +233,7 @@ export class Link {
   async #receiveChunk(): Promise<boolean> {
     for (let frame = this.#decoder.next(); frame; frame = this.#decoder.next()) {
       if (!this.#closed && !this.#farewell) this.#receive(frame);
+      if (++this.#framesSinceTurn >= TURN_FRAMES) await this.#giveTurn();
     }
     if (!this.#closed && !this.#farewell) this.#user.drained();
     const bytes = await this.connection.read();
@@ -249,6 +253,12 @@ export class Link {
     if (this.#sinceTurn < TURN_BYTES) return undefined;
     this.#sinceTurn = 0;
     return sleep(this.#clock, 0);
+  }
+
+  /** Small frames come by the hundred thousand in the bytes of a turn. */
+  #giveTurn(): Promise<void> {
+    this.#framesSinceTurn = 0;
+    return new Promise((resolve) => setImmediate(resolve));
   }
 
   #receive(frame: SessionFrame): void {

@@ -1,9 +1,11 @@
 /** A member that means harm, among members that keep to the rules. */
 import { assert, assertEquals, assertLess } from "@std/assert";
+import { percentile } from "../bench/statistics.ts";
 import { MeshMember } from "../fakes/mesh_member.ts";
 import { MeshVictims } from "../fakes/mesh_victims.ts";
 import { beginning, RawMember } from "../fakes/raw_member.ts";
 import { TcpProxy } from "../fakes/tcp_proxy.ts";
+import { RawPeer } from "../fakes/raw_peer.ts";
 import { RawServer } from "../fakes/raw_server.ts";
 import { parseAddress } from "../../protocol/address.ts";
 import { Listener } from "../../peer/listener.ts";
@@ -19,9 +21,15 @@ import {
 import type { Line } from "../../protocol/line.ts";
 import type { KeyedMember } from "../../protocol/member.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
+import { encodeFrame, FrameType } from "../../protocol/session_frame.ts";
 
 /** How often a third may be dialled in a second or two because of lies, however many they are. */
 const MAX_DIALLED = 30;
+
+/** Frames that are sent at once, as many as a record has room for. */
+const PINGS = 4_000;
+/** Milliseconds that half of the lines may take meanwhile. */
+const HALF_AMONG_FRAMES_MS = 100;
 
 /** Rounds of lines in which what was begun is over. */
 const ROUNDS = 20;
@@ -323,6 +331,33 @@ Deno.test("who opens streams and drops them without end is told so, and holds no
   const error = await mallory.ended();
   assertEquals((error as { code?: string })?.code, "protocol", String(error));
   await victims.assertUnharmed();
+});
+
+Deno.test("who sends small frames without end leaves the others their turn", async () => {
+  await using victims = await MeshVictims.start();
+  await using mallory = await RawPeer.dial(victims.alice.address);
+  await mallory.greet();
+  const ping = encodeFrame({ type: FrameType.ping, stream: 0, payload: new Uint8Array(8) });
+  const pings = concatBytes(...Array(PINGS).fill(ping));
+  const read = mallory.ended();
+  let harmless = false;
+  async function flood(): Promise<void> {
+    while (!harmless) {
+      await mallory.connection.write(pings);
+      // This process has others to hear, too.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+  }
+  async function beUnharmed(): Promise<void> {
+    try {
+      assertLess(percentile(await victims.talk(ROUNDS), 0.5), HALF_AMONG_FRAMES_MS);
+    } finally {
+      harmless = true;
+    }
+  }
+  await Promise.all([flood(), beUnharmed()]);
+  mallory.connection.close();
+  await read;
 });
 
 Deno.test("whoever tells of a detour to somebody who is here does not have it taken", async () => {
