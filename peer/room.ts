@@ -154,6 +154,8 @@ export class Room {
     await doings.talk;
     await Promise.all(doings.transfers);
     const end = await session.ended;
+    // What it said last is shown before it is told that it has left.
+    await this.mesh.shown();
     this.#peers.delete(peer);
     const brokenOff = end.undelivered && end.unfinished.includes(FILES_KIND);
     const missed = brokenOff || this.mesh.hasMissed(peer, end);

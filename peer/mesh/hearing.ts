@@ -62,7 +62,7 @@ export class Hearing {
     if (this.#waiting >= MAX_WAITING) await this.flushed();
   }
 
-  /** Resolves when all that was said up to now is written. */
+  /** Resolves when all that was said and heard up to now is written, and shown. */
   async flushed(): Promise<void> {
     if (this.#waiting > 0) await this.#turn?.promise;
   }

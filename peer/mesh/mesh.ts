@@ -247,6 +247,11 @@ export class Mesh implements TalkUser {
     return this.#reachable.addresses();
   }
 
+  /** Resolves when all that was heard up to now is shown. */
+  shown(): Promise<void> {
+    return this.#hearing.flushed();
+  }
+
   /** Resolves when all who are here have all that was said, and know that there is no more. */
   async settle(): Promise<void> {
     await this.#hearing.flushed();

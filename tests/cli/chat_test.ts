@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { GoodbyeCode } from "../../protocol/session_frame.ts";
 import { Program, type ProgramEvent } from "../fakes/program.ts";
+import { RawMember } from "../fakes/raw_member.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
 
 Deno.test("listen and connect chat both ways, in words", async () => {
@@ -149,6 +151,17 @@ Deno.test("connect ends with 0 when the listener says /quit", async () => {
   assertEquals((await bob.until("message")).text, "last words");
   await bob.until("disconnected");
   assertEquals([(await alice.finished()).code, (await bob.finished()).code], [0, 0]);
+});
+
+Deno.test("what somebody says and leaves at once is shown before it is told that they have left", async () => {
+  await using alice = await Program.listenJson();
+  await using bob = await RawMember.join(alice.address, { name: "bob" });
+  await alice.until("connected");
+  await bob.say(1, "last words");
+  await bob.session.end(GoodbyeCode.interrupted);
+  await alice.until("disconnected");
+  const said = alice.events.map(({ event, text }) => text ?? event);
+  assertEquals(said.slice(-2), ["last words", "disconnected"]);
 });
 
 Deno.test("connect without an address goes back to the last chat, and ends with it", async () => {
