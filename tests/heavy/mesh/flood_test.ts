@@ -75,7 +75,7 @@ Deno.test("a pipe of 20,000 lines into a chat comes whole, and its end waits for
   await using piper = new MeshMember("piper");
   piper.start("connect", mesh.members[0]!.address);
   await piper.linkedTo(["alice", "bob"]);
-  await pipe(piper);
+  await pipe(piper, "/quit");
   await assertPiped(mesh.members, piper);
   // What waits for its turn was not said while somebody was away.
   for (const { heard } of mesh.members) assertEquals(heard.filter(({ late }) => late), []);
@@ -96,10 +96,10 @@ Deno.test("who pipes to one as fast as it goes is not taken for a flood when oth
   assertEquals(departures(carol), []);
 });
 
-/** Says all that a pipe has, and its end. */
-async function pipe(piper: MeshMember): Promise<void> {
+/** Says all that a pipe has, and then what comes behind it. */
+async function pipe(piper: MeshMember, ...behind: string[]): Promise<void> {
   const lines = Array.from({ length: PIPED }, (_, n) => numberedLine(piper, n + 1));
-  await piper.say(...lines, "/quit");
+  await piper.say(...lines, ...behind);
 }
 
 async function assertPiped(members: readonly MeshMember[], piper: MeshMember): Promise<void> {
