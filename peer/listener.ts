@@ -78,6 +78,8 @@ export interface ListenerOptions {
 export class Listener implements AsyncDisposable {
   /** Sessions that peers began, as they come; ends when the listener is closed. */
   readonly sessions = new AsyncQueue<Session>();
+  /** The port that is listened on, or was. */
+  readonly port: number;
   readonly #options: ListenerOptions;
   readonly #clock: Clock;
   readonly #sockets: Deno.TcpListener[];
@@ -107,17 +109,13 @@ export class Listener implements AsyncDisposable {
     this.#clock = options.clock ?? systemClock;
     this.#tls = options.tls ?? canUseTls();
     this.#sockets = openSockets(options.host, options.port);
+    this.port = this.#sockets[0]!.addr.port;
     for (const socket of this.#sockets) this.#accept(socket);
   }
 
   /** Resolves when it has been closed. */
   get closed(): Promise<void> {
     return this.#closed.promise;
-  }
-
-  /** The port that is listened on. */
-  get port(): number {
-    return this.#sockets[0]!.addr.port;
   }
 
   /** The addresses that others can use, the likeliest first. */

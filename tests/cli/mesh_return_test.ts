@@ -78,21 +78,24 @@ for (const when of ["before", "while"]) {
   });
 }
 
-Deno.test("whose program was started anew is back, in one line", async () => {
+Deno.test("whose program was started anew is back, or was lost and is connected, never both", async () => {
   await using mesh = await Mesh.of(["alice", "bob", "carol"]);
   const [alice, bob, carol] = mesh.members as [MeshMember, MeshMember, MeshMember];
   const others = [bob, carol];
   await alice.kill();
   await Promise.all(others.map((member) => member.event("away")));
   await alice.listen("--rejoin");
-  await Promise.all(others.map((member) => member.event("back")));
   await alice.linkedTo(["bob", "carol"]);
   await alice.say("here I am");
   for (const member of others) {
     await member.hears("here I am");
-    assertEquals(toldOf("alice", member.events), ["connected", "away", "back"]);
-    assertEquals(count("alice is back\n", member.stderr), 1);
-    assertEquals(count("Connected to alice", member.stderr), 1);
+    const told = toldOf("alice", member.events);
+    // Lost to whoever asks for the session of before, and hears that nobody knows it.
+    const wasLost = told.includes("disconnected");
+    const after = wasLost ? ["disconnected", "connected"] : ["back"];
+    assertEquals(told, ["connected", "away", ...after]);
+    assertEquals(count("alice is back\n", member.stderr), wasLost ? 0 : 1);
+    assertEquals(count("Connected to alice", member.stderr), wasLost ? 2 : 1);
     const anew = alice.events.slice(
       alice.events.findLastIndex(({ event }) => event === "listening"),
     );

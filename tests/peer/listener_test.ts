@@ -156,6 +156,13 @@ Deno.test("Listener.close() ends the queue and what is in its handshake; session
   await Promise.all([session.ended, second.ended]);
 });
 
+Deno.test("Listener tells where it was after it has been closed: who still dials asks for that", async () => {
+  await using listener = new TestListener();
+  const { port, addresses } = listener;
+  listener.close();
+  assertEquals([listener.port, listener.addresses], [port, addresses]);
+});
+
 Deno.test("Listener.take() makes a session of a connection that came by another way, until it is closed", async () => {
   await using listener = new TestListener();
   const [near, far] = connectionPair();
