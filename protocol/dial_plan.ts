@@ -321,12 +321,6 @@ export class DialPlan {
     return candidate && { id, ...this.#where(candidate) };
   }
 
-  /** Whether an attempt that is under way is still of use. */
-  wants(id: string): boolean {
-    const candidate = this.#candidates.get(id);
-    return candidate !== undefined && this.#isWanted(candidate);
-  }
-
   /** This machine is on another network: what failed may succeed. */
   networkChanged(): void {
     this.#networkChangedAt = this.#now;
