@@ -12,11 +12,11 @@ export class Lanes {
 
   /**
    * Starts a task as soon as there is a lane for it; resolves when it was started.
-   * @throws what an earlier task failed with
+   * @throws what an earlier task failed with, when nothing runs any more
    */
   async run(task: () => Promise<void>): Promise<void> {
     while (this.#running >= this.#width) await this.#nextEnd();
-    if (this.#failure) throw this.#failure.error;
+    if (this.#failure) await this.idle();
     this.#running++;
     this.#finish(task());
   }
