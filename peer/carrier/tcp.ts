@@ -127,19 +127,12 @@ export function closedError(): UnreachableError {
   return new UnreachableError("Connection not usable: it was closed");
 }
 
-/** What TLS cannot read was altered on the way, or is no TLS. */
+/** What TLS cannot read, or the other side's cannot, was altered on the way, or is no TLS. */
 export function lostError(cause: unknown): UnreachableError | ProtocolError {
-  if (isForged(cause)) {
-    return new ProtocolError(`Record not authentic: ${(cause as Error).message}`, { cause });
+  if (cause instanceof Deno.errors.InvalidData) {
+    return new ProtocolError(`Record not authentic: ${cause.message}`, { cause });
   }
   return new UnreachableError(`Connection lost: ${describeNetworkError(cause)}`, { cause });
-}
-
-/** TLS says by such errors that it cannot read what came, or that the other side cannot. */
-function isForged(cause: unknown): boolean {
-  if (cause instanceof Deno.errors.InvalidData) return true;
-  const { code } = cause as { code?: unknown };
-  return typeof code === "string" && code.startsWith("ERR_SSL_");
 }
 
 /** What errors say of an address that does not answer. */
