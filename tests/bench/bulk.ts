@@ -1,5 +1,5 @@
 /** One large file: how fast, at what cost in CPU and memory, beside the tools that people use. */
-import { randomFile } from "./fixtures.ts";
+import { presentMemory, randomFile } from "./fixtures.ts";
 import { type Harness, type Options, requirePrograms } from "./harness.ts";
 import { Netcat } from "./netcat.ts";
 import { P2p } from "./p2p.ts";
@@ -60,6 +60,7 @@ async function measured(
   compare: boolean,
 ): Promise<Transfer> {
   const folder = await harness.emptyFolder();
+  await presentMemory(folder, 1.5 * (await Deno.stat(source)).size);
   const transfer = await tool.transfer(source, folder);
   if (compare) await harness.run(["cmp", source, `${folder}/${source.split("/").at(-1)}`]);
   return transfer;
