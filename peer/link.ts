@@ -2,8 +2,7 @@
  * One connection while a session uses it: what writes to it, what reads from it, its keep-alive and
  * its farewell. A session has one link at a time, and many in its life.
  */
-import { setImmediate } from "node:timers";
-import { type Clock, sleep } from "../protocol/clock.ts";
+import type { Clock } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { ProtocolError, SilenceError, UnreachableError } from "../protocol/errors.ts";
 import { DEAD_AFTER_MS, GOODBYE_TIMEOUT_MS, PING_AFTER_MS } from "../protocol/limits.ts";
@@ -18,6 +17,7 @@ import {
   SessionFrameDecoder,
 } from "../protocol/session_frame.ts";
 import { readOut } from "../protocol/read_out.ts";
+import { breathe } from "../transfer/breathe.ts";
 
 /**
  * Milliseconds by which a timer may be late before that tells of this process, and not of the
@@ -28,8 +28,8 @@ const HELD_UP_MS = 1_000;
 const CHECK_MS = 3_000;
 /** Of these, the ones at whose end something must still come: before that it may have been late. */
 const CHECK_LAST_MS = 1_500;
-/** Bytes that one link carries in one go, and frames that it takes. */
-const TURN_BYTES = 4 * 1_048_576;
+/** Bytes that one link carries in one go, and frames that it takes: a fraction of a millisecond. */
+const TURN_BYTES = 262_144;
 const TURN_FRAMES = 256;
 
 /** The session, as its link sees it. None of these is called after `close`. */
@@ -252,13 +252,13 @@ export class Link {
     this.#sinceTurn += bytes;
     if (this.#sinceTurn < TURN_BYTES) return undefined;
     this.#sinceTurn = 0;
-    return sleep(this.#clock, 0);
+    return breathe();
   }
 
   /** Small frames come by the hundred thousand in the bytes of a turn. */
   #giveTurn(): Promise<void> {
     this.#framesSinceTurn = 0;
-    return new Promise((resolve) => setImmediate(resolve));
+    return breathe();
   }
 
   #receive(frame: SessionFrame): void {

@@ -40,7 +40,7 @@ export const MAX_NAME_BYTES = 64;
 /** Bytes of text in a GOODBYE, REFUSE or ABORT. */
 export const MAX_REASON_BYTES = 512;
 /** Bytes that may be received before an ACK is due. */
-export const ACK_BYTES = 131_072;
+export const ACK_BYTES = 262_144;
 /** Milliseconds that an ACK may wait. */
 export const ACK_DELAY_MS = 20;
 

@@ -24,7 +24,7 @@ const specified: [keyof typeof limits, number][] = [
   ["MAX_KIND_BYTES", 64],
   ["MAX_NAME_BYTES", 64],
   ["MAX_REASON_BYTES", 512],
-  ["ACK_BYTES", 131_072],
+  ["ACK_BYTES", 262_144],
   ["ACK_DELAY_MS", 20],
   ["MESSAGE_HEADER_BYTES", 5],
   ["MAX_CHAT_BYTES", 16_777_216],
