@@ -92,10 +92,9 @@ export class Part implements Disposable {
    * @throws {Stop} (busy) if another process has it
    */
   open(): void {
-    this.#lock = openOwn(this.#statePath, 0o600, true);
-    const lock = this.#lock;
-    const locked = onDisk("Cannot lock", this.#statePath, () => lock.tryLockSync(true));
-    if (!locked) throw busy(this.#name);
+    const lock = openOwn(this.#statePath, 0o600, true);
+    if (!lockOrClose(lock, this.#statePath)) throw busy(this.#name);
+    this.#lock = lock;
     const state = { version: VERSION, from: this.#owner.from, name: this.#name };
     onDisk("Cannot write", this.#statePath, () => {
       lock.truncateSync(0);
@@ -116,7 +115,7 @@ export class Part implements Disposable {
 
   /** Lets go of the place; what is there stays. */
   [Symbol.dispose](): void {
-    this.#lock?.close();
+    if (this.#lock) unlock(this.#lock);
     this.#lock = undefined;
     this.#claims.release(this.path);
   }
@@ -194,8 +193,33 @@ function readState(path: string): { from: string; name: string } | undefined {
 }
 
 function isLocked(path: string): boolean {
-  using file = onDisk("Cannot open", path, () => Deno.openSync(path, { read: true, write: true }));
-  return !file.tryLockSync(true);
+  const file = onDisk("Cannot open", path, () => Deno.openSync(path, { read: true, write: true }));
+  if (!lockOrClose(file, path)) return true;
+  unlock(file);
+  return false;
+}
+
+/** Whether a file could be locked; if not, it is closed. */
+function lockOrClose(file: Deno.FsFile, path: string): boolean {
+  let locked = false;
+  try {
+    locked = onDisk("Cannot lock", path, () => file.tryLockSync(true));
+  } finally {
+    if (!locked) file.close();
+  }
+  return locked;
+}
+
+/**
+ * Unlocks a file and closes it. Closing alone is not enough: a process that is just being started
+ * has the file open, too, for a moment, and keeps the lock for so long.
+ */
+function unlock(file: Deno.FsFile): void {
+  try {
+    file.unlockSync();
+  } finally {
+    file.close();
+  }
 }
 
 function busy(name: string): Stop {
