@@ -42,9 +42,13 @@ export class Allowance {
     return true;
   }
 
-  /** Spends units, whether there are so many or not. */
-  spend(units: number): void {
-    this.#units = this.left - units;
+  /**
+   * Spends units, whether there are so many or not.
+   * @param mostOwed the most by which this leaves it overdrawn, if it was not by more already
+   */
+  spend(units: number, mostOwed = Infinity): void {
+    const { left } = this;
+    this.#units = Math.max(left - units, Math.min(left, -mostOwed));
   }
 
   /** Milliseconds until there are so many units, which must not be more than it holds. */

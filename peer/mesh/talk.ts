@@ -10,6 +10,7 @@ import { type Clock, sleep } from "../../protocol/clock.ts";
 import { P2pError, StreamResetError } from "../../protocol/errors.ts";
 import { type FloodVerdict, Intake } from "../../protocol/intake.ts";
 import {
+  FLOOD_EXCUSED_UNITS,
   HANDSHAKE_TIMEOUT_MS,
   LAST_HANDING_MS,
   SAID_AT_ONCE,
@@ -353,7 +354,8 @@ export class Talk {
     });
     try {
       const cost = await this.#chat.send(messages);
-      if (this.#isPaced) this.#said.spend(cost);
+      // What is said while we are alone may still be under way when others come.
+      this.#said.spend(cost, this.#isPaced ? Infinity : FLOOD_EXCUSED_UNITS);
     } finally {
       cancel();
     }

@@ -30,6 +30,18 @@ Deno.test("Allowance lets what costs more than it holds through, and waits for i
   assertEquals([allowance.left, allowance.msUntil(5), allowance.msUntil(6)], [5, 0, 10]);
 });
 
+Deno.test("Allowance is overdrawn by no more than is asked for, but stays so if it was by more", () => {
+  const allowance = new Allowance(new FakeClock(), OPTIONS);
+  allowance.spend(4, 20);
+  assertEquals(allowance.left, 6);
+  allowance.spend(100, 20);
+  allowance.spend(100, 20);
+  assertEquals(allowance.left, -20);
+  allowance.spend(30);
+  allowance.spend(100, 20);
+  assertEquals(allowance.left, -50);
+});
+
 Deno.test("Allowance never lets more through than the burst, what came since, and one message", () => {
   const step = fc.record({ wait: fc.nat(200), cost: fc.integer({ min: 1, max: 50 }) });
   fc.assert(fc.property(fc.array(step), (steps) => {

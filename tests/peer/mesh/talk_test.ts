@@ -7,6 +7,7 @@ import { type ByteStream, ResetCode } from "../../../protocol/connection.ts";
 import { ProtocolError, StreamResetError, UnreachableError } from "../../../protocol/errors.ts";
 import {
   FLOOD_ENDED_AFTER_MS,
+  FLOOD_EXCUSED_UNITS,
   FLOOD_TOLD_AFTER_MS,
   HANDSHAKE_TIMEOUT_MS,
   MAX_CHAT_BYTES,
@@ -448,6 +449,23 @@ Deno.test("Talk says 250 messages a second to a member that tells of others, and
   rig.talk.told([], 0);
   await rig.goOn(100);
   while (rig.heard.length < MANY) await rig.goOn(1);
+  await rig.end();
+});
+
+Deno.test("Talk makes up for what it has said while two were alone, as far as it may be under way", async () => {
+  const rig = await Rig.greeted();
+  rig.read();
+  for (let n = 1; n <= MANY; n++) rig.user.due.push(lineOf(n));
+  rig.talk.wake();
+  while (rig.user.due.length > 0) await rig.goOn(1);
+  rig.user.others = true;
+  rig.user.due.push(lineOf(MANY + 1));
+  rig.talk.wake();
+  const owedMs = FLOOD_EXCUSED_UNITS / SAID_PER_SECOND * 1_000;
+  await rig.goOn(owedMs - 1_000);
+  assertEquals(rig.user.due.length, 1);
+  await rig.goOn(1_100);
+  assertEquals(rig.user.due.length, 0);
   await rig.end();
 });
 
