@@ -30,7 +30,7 @@ import { readUntil } from "./read_until.ts";
 const PROTOCOL = "Noise_XX_25519_ChaChaPoly_SHA256";
 
 /** Records that are sealed before they are written together. */
-const RECORDS_PER_WRITE = 4;
+const RECORDS_PER_WRITE = 2;
 const WIRE_BYTES = RECORDS_PER_WRITE * (FRAME_HEADER_BYTES + MAX_FRAME_BYTES);
 /** The same, where all that is written at once is small: most sessions only chat, or say nothing. */
 const SMALL_WIRE_BYTES = [512, 4_096] as const;

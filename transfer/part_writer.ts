@@ -16,7 +16,7 @@ const MAX_DISK_SLABS = 4;
  * Bytes after which the disk is asked to begin with what it holds back, so that the final wait is
  * short.
  */
-const SYNC_EVERY_BYTES = 64 * 1_048_576;
+const SYNC_EVERY_BYTES = 16 * 1_048_576;
 
 export class PartWriter {
   #file: Deno.FsFile | undefined;
