@@ -60,7 +60,7 @@ async function measured(
   compare: boolean,
 ): Promise<Transfer> {
   const folder = await harness.emptyFolder();
-  await presentMemory(folder, 1.5 * (await Deno.stat(source)).size);
+  presentMemory(folder, 2 * (await Deno.stat(source)).size);
   const transfer = await tool.transfer(source, folder);
   if (compare) await harness.run(["cmp", source, `${folder}/${source.split("/").at(-1)}`]);
   return transfer;

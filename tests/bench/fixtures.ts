@@ -21,17 +21,17 @@ export async function randomFolder(path: string, files: number, bytes: number): 
 }
 
 /**
- * Has so many bytes of the machine's memory present for what is measured next, by a file in a folder
- * that is gone again when this resolves. A virtual machine gives memory that it does not use back to
+ * Has so many bytes of the machine's memory present for what is measured at once, by a file in a
+ * folder that is gone again afterwards. A virtual machine gives memory that it does not use back to
  * its host, and is given it again only when it touches it: for the next file so large that costs up
  * to two seconds of CPU, of whoever happens to write it.
  */
-export async function presentMemory(folder: string, bytes: number): Promise<void> {
+export function presentMemory(folder: string, bytes: number): void {
   const path = `${folder}/memory`;
   {
-    using file = await Deno.create(path);
+    using file = Deno.createSync(path);
     const chunk = new Uint8Array(CHUNK_BYTES);
-    for (let done = 0; done < bytes;) done += await file.write(chunk);
+    for (let done = 0; done < bytes;) done += file.writeSync(chunk);
   }
-  await Deno.remove(path);
+  Deno.removeSync(path);
 }
