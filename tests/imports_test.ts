@@ -12,7 +12,8 @@ const layers: Record<string, { from: string[]; packages: string[]; because: stri
   },
   transfer: {
     from: ["transfer", "protocol"],
-    packages: ["node:crypto", "node:fs", "node:path"],
+    // node:timers for setImmediate: the end of a turn of the event loop, which no timer is.
+    packages: ["node:crypto", "node:fs", "node:path", "node:timers"],
     because: "what a stream means must not know which network or terminal it came from",
   },
   relay: {
