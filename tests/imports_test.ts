@@ -30,7 +30,6 @@ const layers: Record<string, { from: string[]; packages: string[]; because: stri
       "node:dns/promises",
       "node:events",
       "node:net",
-      "node:tls",
       // Loaded when a chat begins: only types are imported at once.
       "node:sqlite",
       // setImmediate: the end of a turn of the event loop, which no timer is.
