@@ -70,9 +70,12 @@ function addressOf(socket: Deno.DatagramConn): Address {
   return { host: hostname, port };
 }
 
-/** A UDP port of this machine that nobody has. */
+/**
+ * A UDP port that nobody has on any of this machine's addresses, where QUIC takes it: one that is
+ * free at ::1 alone may be taken at 0.0.0.0, and so at :: as well.
+ */
 export function freeUdpPort(hostname = "127.0.0.1"): number {
-  const socket = open(hostname);
+  const socket = open(hostname.includes(":") ? "::" : "0.0.0.0");
   socket.close();
   return addressOf(socket).port;
 }
