@@ -2,6 +2,7 @@
  * One connection while a session uses it: what writes to it, what reads from it, its keep-alive and
  * its farewell. A session has one link at a time, and many in its life.
  */
+import { totalLength } from "../protocol/bytes.ts";
 import type { Clock } from "../protocol/clock.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { ProtocolError, SilenceError, UnreachableError } from "../protocol/errors.ts";
@@ -16,8 +17,10 @@ import {
   type SessionFrame,
   SessionFrameDecoder,
 } from "../protocol/session_frame.ts";
+import { QuickAnswers } from "../protocol/quick_answers.ts";
 import { readOut } from "../protocol/read_out.ts";
 import { breathe } from "../transfer/breathe.ts";
+import { StayAwake } from "./stay_awake.ts";
 
 /**
  * Milliseconds by which a timer may be late before that tells of this process, and not of the
@@ -73,6 +76,8 @@ export class Link {
   /** Bytes, both ways, since others had their turn, and frames that were taken. */
   #sinceTurn = 0;
   #framesSinceTurn = 0;
+  readonly #quickAnswers = new QuickAnswers();
+  readonly #awake = new StayAwake();
   #cancelKeepAlive: () => void = () => {};
   #cancelStuck: () => void = () => {};
   /** The check that is under way is over. */
@@ -152,6 +157,7 @@ export class Link {
    */
   retire(): void {
     this.#closed = true;
+    this.#awake.end();
     this.#cancelKeepAlive();
     this.#cancelStuck();
     this.#checked();
@@ -169,8 +175,7 @@ export class Link {
       while (!this.#closed) {
         const parts = this.#collect();
         if (parts.length > 0) {
-          await this.connection.write(...parts);
-          await this.#passed(parts.reduce((sum, part) => sum + part.length, 0));
+          await this.#write(parts);
           continue;
         }
         if (this.#farewellSent) break;
@@ -182,6 +187,14 @@ export class Link {
       this.#writeFailed(error as Error);
     }
     this.#written.resolve();
+  }
+
+  async #write(parts: Uint8Array[]): Promise<void> {
+    const bytes = totalLength(parts);
+    const written = this.connection.write(...parts);
+    if (this.#quickAnswers.wrote(bytes, this.#clock.now())) this.#awake.begin();
+    await written;
+    await this.#passed(bytes);
   }
 
   /**
@@ -239,6 +252,8 @@ export class Link {
     const bytes = await this.connection.read();
     if (bytes === null) return false;
     this.#lastHeard = this.#clock.now();
+    this.#quickAnswers.heard(bytes.length, this.#lastHeard);
+    this.#awake.end();
     await this.#passed(bytes.length);
     this.#decoder.push(bytes);
     return true;

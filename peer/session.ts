@@ -50,6 +50,7 @@ import { equalBytes } from "../protocol/bytes.ts";
 import type { Clock } from "../protocol/clock.ts";
 import { systemClock } from "./clock.ts";
 import { goodbyeError } from "./goodbye_error.ts";
+import { LazyTimer } from "./lazy_timer.ts";
 import { Link, type LinkUser } from "./link.ts";
 import { SessionStream } from "./session_stream.ts";
 import { whyLost } from "./why_lost.ts";
@@ -146,7 +147,7 @@ export class Session {
   #ackSent = 0;
   #bytesSinceAck = 0;
   #ackNow = false;
-  #cancelAck: (() => void) | undefined;
+  readonly #ackTimer: LazyTimer;
   #cancelHold: (() => void) | undefined;
   #lost: Error | undefined;
   #roundTrip: number | undefined;
@@ -161,6 +162,7 @@ export class Session {
     this.#name = options.name;
     this.#clock = options.clock ?? systemClock;
     this.#opens = new Allowance(this.#clock, OPENS);
+    this.#ackTimer = new LazyTimer(this.#clock, ACK_DELAY_MS, () => this.#ackAtOnce());
     this.ended = this.#ended.promise;
     this.greeted = this.#greeted.promise;
     this.#greeted.promise.catch(() => {});
@@ -403,8 +405,7 @@ export class Session {
     this.#ackSent = this.#received;
     this.#bytesSinceAck = 0;
     this.#ackNow = false;
-    this.#cancelAck?.();
-    this.#cancelAck = undefined;
+    this.#ackTimer.unset();
   }
 
   // Receiving
@@ -473,15 +474,13 @@ export class Session {
 
   #scheduleAck(): void {
     if (this.#received === this.#ackSent || !this.#link || this.#end) return;
-    if (this.#bytesSinceAck >= ACK_BYTES) {
-      this.#ackNow = true;
-      this.wake();
-    } else {
-      this.#cancelAck ??= this.#clock.after(ACK_DELAY_MS, () => {
-        this.#ackNow = true;
-        this.wake();
-      });
-    }
+    if (this.#bytesSinceAck >= ACK_BYTES) this.#ackAtOnce();
+    else this.#ackTimer.set();
+  }
+
+  #ackAtOnce(): void {
+    this.#ackNow = true;
+    this.wake();
   }
 
   #opened(stream: MuxStream): void {
@@ -558,7 +557,7 @@ export class Session {
     const end = { ...how, undelivered: !this.delivered, unfinished };
     this.#end = end;
     this.#cancelHold?.();
-    this.#cancelAck?.();
+    this.#ackTimer.stop();
     this.#greeted.reject(this.endError());
     this.#mux.fail(this.endError());
     this.#log.clear();

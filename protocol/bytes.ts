@@ -28,13 +28,30 @@ export function concatBytes(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
 
 /** The bytes of arrays, one behind the other; there may be more of them than a call takes arguments. */
 export function joinBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    joined.set(part, offset);
-    offset += part.length;
-  }
+  const joined = new Uint8Array(totalLength(parts));
+  placeBytes(parts, joined, 0);
   return joined;
+}
+
+/** Places arrays one behind the other into `into`, from `offset` on; returns where they end. */
+export function placeBytes(
+  parts: readonly Uint8Array[],
+  into: Uint8Array,
+  offset: number,
+): number {
+  let end = offset;
+  for (const part of parts) {
+    into.set(part, end);
+    end += part.length;
+  }
+  return end;
+}
+
+/** How many bytes arrays have together. */
+export function totalLength(parts: readonly Uint8Array[]): number {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  return length;
 }
 
 /**

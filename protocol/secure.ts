@@ -3,7 +3,7 @@
  * another Connection, whose bytes are authentic and whose other end's key is known.
  * protocol/README.md, sections 1 to 4.
  */
-import { concatBytes, equalBytes } from "./bytes.ts";
+import { concatBytes, equalBytes, totalLength } from "./bytes.ts";
 import type { Connection, Path } from "./connection.ts";
 import { ProtocolError, RefusedError, UnreachableError } from "./errors.ts";
 import { FRAME_HEADER_BYTES, ReceiveBuffer, writeFrameHeader } from "./framing.ts";
@@ -292,9 +292,8 @@ export class SecureConnection implements Connection {
 
   async write(...parts: Uint8Array[]): Promise<void> {
     let used = 0;
-    for (const record of intoRecords(parts)) {
-      const length = record.reduce((sum, part) => sum + part.length, 0);
-      const needed = FRAME_HEADER_BYTES + length + this.#sending.overhead;
+    for (const record of isOneRecord(parts) ? [parts] : intoRecords(parts)) {
+      const needed = FRAME_HEADER_BYTES + totalLength(record) + this.#sending.overhead;
       if (used + needed > this.#wire.length) {
         if (used > 0) await this.#inner.write(this.#wire.subarray(0, used));
         this.#growWire(used + needed);
@@ -388,6 +387,11 @@ function unsealed({ send, receive }: HandshakeResult): Record<"send" | "receive"
   send.clear();
   receive.clear();
   return { send: UNSEALED, receive: UNSEALED };
+}
+
+function isOneRecord(parts: Uint8Array[]): boolean {
+  const bytes = totalLength(parts);
+  return bytes > 0 && bytes <= MAX_RECORD_BYTES;
 }
 
 /**

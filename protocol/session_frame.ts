@@ -7,7 +7,7 @@
  *     5       2     length n of the payload, at most 65,512
  *     7       n     payload
  */
-import { ByteReader, ByteWriter, concatBytes, encodeText, joinBytes } from "./bytes.ts";
+import { ByteReader, ByteWriter, encodeText, joinBytes } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import {
   MAX_KIND_BYTES,
@@ -82,22 +82,27 @@ export function encodeHeader(
   length: number,
 ): Uint8Array<ArrayBuffer> {
   const header = new Uint8Array(SESSION_HEADER_BYTES);
-  header[0] = type;
-  header[1] = stream >>> 24;
-  header[2] = stream >>> 16;
-  header[3] = stream >>> 8;
-  header[4] = stream;
-  header[5] = length >>> 8;
-  header[6] = length;
+  writeHeader(header, type, stream, length);
   return header;
+}
+
+function writeHeader(into: Uint8Array, type: FrameType, stream: number, length: number): void {
+  into[0] = type;
+  into[1] = stream >>> 24;
+  into[2] = stream >>> 16;
+  into[3] = stream >>> 8;
+  into[4] = stream;
+  into[5] = length >>> 8;
+  into[6] = length;
 }
 
 /** A whole frame as bytes. */
 export function encodeFrame(frame: SessionFrame): Uint8Array<ArrayBuffer> {
-  return concatBytes(
-    encodeHeader(frame.type, frame.stream, frame.payload.length),
-    frame.payload,
-  );
+  const { type, stream, payload } = frame;
+  const bytes = new Uint8Array(SESSION_HEADER_BYTES + payload.length);
+  writeHeader(bytes, type, stream, payload.length);
+  bytes.set(payload, SESSION_HEADER_BYTES);
+  return bytes;
 }
 
 /** A frame that belongs to no stream, as bytes. */
@@ -214,7 +219,9 @@ export function decodeHello(payload: Uint8Array): Hello {
 
 /** The payload of an ACK, PING or PONG. */
 export function encodeCount(count: number): Uint8Array<ArrayBuffer> {
-  return new ByteWriter(8).u64(count).finish();
+  const bytes = new Uint8Array(8);
+  for (let at = 8, rest = count; rest > 0; rest = Math.floor(rest / 256)) bytes[--at] = rest % 256;
+  return bytes;
 }
 
 /** The count in an ACK, or the value of a PONG of ours. */

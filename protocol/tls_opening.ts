@@ -17,7 +17,7 @@
  * A session's id is random and only ever sent encrypted: nobody else can make the proof.
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { ByteReader, ByteWriter, concatBytes } from "./bytes.ts";
+import { ByteReader, ByteWriter, concatBytes, totalLength } from "./bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import { FRAME_HEADER_BYTES, writeFrameHeader } from "./framing.ts";
 import { MAX_CERTIFICATE_BYTES } from "./limits.ts";
@@ -86,7 +86,7 @@ export function decodeTlsAnswer(frame: Uint8Array): TlsAnswer {
 
 function framed(...parts: Uint8Array[]): Uint8Array {
   const header = new Uint8Array(FRAME_HEADER_BYTES);
-  writeFrameHeader(header, 0, parts.reduce((sum, part) => sum + part.length, 0));
+  writeFrameHeader(header, 0, totalLength(parts));
   return concatBytes(TLS_PREFACE, header, ...parts);
 }
 
