@@ -1,6 +1,7 @@
 /**
- * Members whose session the other side has ended because there is another between the two, which is
- * about to show here: they are there all the while, so nothing is told of it.
+ * Members whose session the other side has ended because there is another between the two, or
+ * because its program was started anew: they are there all the while, and the session that takes the
+ * place is about to show here. So nothing is told of it.
  */
 import type { Clock } from "../protocol/clock.ts";
 
@@ -14,11 +15,13 @@ interface Handover<Peer> {
 
 export class Handovers<Peer> {
   readonly #clock: Clock;
-  /** By whom the session was with. */
-  readonly #all = new Map<string, Handover<Peer>>();
+  readonly #goesOn: (peer: Peer, next: Peer) => boolean;
+  readonly #all = new Set<Handover<Peer>>();
 
-  constructor(clock: Clock) {
+  /** @param goesOn whether the visit of one peer goes on in the session with the next */
+  constructor(clock: Clock, goesOn: (peer: Peer, next: Peer) => boolean) {
     this.#clock = clock;
+    this.#goesOn = goesOn;
   }
 
   /** How many are waited for. */
@@ -31,31 +34,32 @@ export class Handovers<Peer> {
    * @param peer with whom the session was that has ended
    * @returns whether it does not show in time
    */
-  async isLate(member: string, peer: Peer): Promise<boolean> {
-    this.take(member);
+  async isLate(peer: Peer): Promise<boolean> {
+    this.take(peer);
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const cancel = this.#clock.after(HANDOVER_MS, () => {
-      this.#all.delete(member);
+      this.#all.delete(handover);
       resolve(true);
     });
     const end = () => {
       cancel();
+      this.#all.delete(handover);
       resolve(false);
     };
-    this.#all.set(member, { peer, end });
+    const handover = { peer, end };
+    this.#all.add(handover);
     return await promise;
   }
 
   /** A session with a member shows. @returns whose place it takes */
-  take(member: string): Peer | undefined {
-    const found = this.#all.get(member);
-    this.#all.delete(member);
+  take(next: Peer): Peer | undefined {
+    const found = [...this.#all].find(({ peer }) => this.#goesOn(peer, next));
     found?.end();
     return found?.peer;
   }
 
   /** Nobody is waited for any more. */
   close(): void {
-    for (const member of this.#all.keys()) this.take(member);
+    for (const { end } of this.#all) end();
   }
 }

@@ -13,8 +13,9 @@ import {
 } from "../protocol/errors.ts";
 import type { FloodVerdict } from "../protocol/intake.ts";
 import { FLOOD_ENDED_AFTER_MS, MAX_STREAMS, TAKEN_PER_SECOND } from "../protocol/limits.ts";
-import { memberId } from "../protocol/member.ts";
+import { compareMembers } from "../protocol/member.ts";
 import { FILES_KIND } from "../protocol/offer.ts";
+import { succeeds } from "../protocol/roster.ts";
 import { GoodbyeCode } from "../protocol/session_frame.ts";
 import { Chat } from "../transfer/chat.ts";
 import { systemClock } from "./clock.ts";
@@ -81,7 +82,7 @@ export class Room {
   readonly #successors = new WeakMap<Peer, Peer>();
   /** How each visit went, to its end. */
   readonly #visits = new WeakMap<Peer, Promise<Visit>>();
-  readonly #handovers = new Handovers<Peer>(systemClock);
+  readonly #handovers = new Handovers<Peer>(systemClock, goesOn);
   /** Transfers under way, in both directions. */
   readonly #transfers = new Set<Promise<unknown>>();
   /** Keys that are let in no more, in hexadecimal, and what they are told. */
@@ -209,7 +210,7 @@ export class Room {
   arrived(peer: Peer, before?: Peer): void {
     if (peer.here) return;
     peer.here = true;
-    const told = before ?? this.#handovers.take(handoverId(peer));
+    const told = before ?? this.#handovers.take(peer);
     if (!told?.here) return peer.whereabouts.connected();
     this.replaced(told, peer);
     peer.whereabouts.takeOver(told.whereabouts);
@@ -351,6 +352,7 @@ export class Room {
     // There is another session with the same member.
     if (peer.talk?.superfluous) return;
     if (end.code === GoodbyeCode.oneTooMany) return await this.#handOver(peer);
+    if (end.code === GoodbyeCode.unknownSession && !await this.#isLost(peer)) return;
     if (!peer.here) {
       const why = end.error?.message ?? "it left before it had said anything";
       return output.say(`Connection from ${peer.session.remote} came to nothing: ${why}`);
@@ -360,16 +362,24 @@ export class Room {
     output.event("disconnected", { peer: peer.name });
   }
 
+  /** Whether no other session takes the place of one that the other side has ended, or forgotten. */
+  async #isLost(peer: Peer): Promise<boolean> {
+    if (!peer.here || !peer.talk?.member) return true;
+    return !this.#closed && await this.#handovers.isLate(peer);
+  }
+
   /** The other side has another session with us: most likely it is about to show here, too. */
   async #handOver(peer: Peer): Promise<void> {
-    if (!peer.here || !peer.talk?.member || this.#closed) return;
-    if (!await this.#handovers.isLate(handoverId(peer), peer)) return;
+    if (!peer.here || !peer.talk?.member || !await this.#isLost(peer)) return;
     const { output } = this.#host;
     output.warn(`Lost ${peer.name}: the session was ended there for another, which has not come`);
     output.event("disconnected", { peer: peer.name });
   }
 }
 
-function handoverId({ talk }: Peer): string {
-  return talk?.member ? memberId(talk.member) : "";
+/** Whether the visit of one goes on in the session with the other: the same, or started anew. */
+function goesOn({ talk }: Peer, next: Peer): boolean {
+  const [before, after] = [talk?.member, next.talk?.member];
+  if (!before || !after) return false;
+  return compareMembers(before, after) === 0 || succeeds(after, before);
 }

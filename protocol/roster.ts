@@ -235,12 +235,16 @@ export class Roster {
 
   /** The session of the program that somebody who comes ran before, if it shows no sign of life. */
   #predecessorOf(link: Link): Link | undefined {
-    return [...this.#links.values()].find((each) => isAway(each) && succeeds(link, each));
+    return [...this.#links.values()].find((each) =>
+      isAway(each) && succeeds(link.member, each.member)
+    );
   }
 
   /** The session of a program that was started after the one of this session, which is away. */
   #successorOf(link: Link): Link | undefined {
-    return [...this.#links.values()].find((each) => !isAway(each) && succeeds(each, link));
+    return [...this.#links.values()].find((each) =>
+      !isAway(each) && succeeds(each.member, link.member)
+    );
   }
 
   #replace(link: Link, by: Link): void {
@@ -261,8 +265,8 @@ function isAway({ awaySince }: Link): boolean {
   return awaySince !== undefined;
 }
 
-/** Whether a session is with a program started later than the other's, by the same key and name. */
-function succeeds({ member: later }: Link, { member: earlier }: Link): boolean {
+/** Whether a member's program was started later than another's, by the same key and name. */
+export function succeeds(later: KeyedMember, earlier: KeyedMember): boolean {
   return equalBytes(later.key, earlier.key) && isSameButForNumber(later.name, earlier.name) &&
     compareMembers(later, earlier) > 0;
 }

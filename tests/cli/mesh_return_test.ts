@@ -78,29 +78,45 @@ for (const when of ["before", "while"]) {
   });
 }
 
-Deno.test("whose program was started anew is back, or was lost and is connected, never both", async () => {
+Deno.test("whose program was started anew is back, in one line", async () => {
   await using mesh = await Mesh.of(["alice", "bob", "carol"]);
   const [alice, bob, carol] = mesh.members as [MeshMember, MeshMember, MeshMember];
   const others = [bob, carol];
   await alice.kill();
   await Promise.all(others.map((member) => member.event("away")));
   await alice.listen("--rejoin");
+  await Promise.all(others.map((member) => member.event("back")));
   await alice.linkedTo(["bob", "carol"]);
   await alice.say("here I am");
   for (const member of others) {
     await member.hears("here I am");
-    const told = toldOf("alice", member.events);
-    // Lost to whoever asks for the session of before, and hears that nobody knows it.
-    const wasLost = told.includes("disconnected");
-    const after = wasLost ? ["disconnected", "connected"] : ["back"];
-    assertEquals(told, ["connected", "away", ...after]);
-    assertEquals(count("alice is back\n", member.stderr), wasLost ? 0 : 1);
-    assertEquals(count("Connected to alice", member.stderr), wasLost ? 2 : 1);
+    assertEquals(toldOf("alice", member.events), ["connected", "away", "back"]);
+    assertEquals(count("alice is back\n", member.stderr), 1);
+    assertEquals(count("Connected to alice", member.stderr), 1);
     const anew = alice.events.slice(
       alice.events.findLastIndex(({ event }) => event === "listening"),
     );
     assertEquals(toldOf(member.name, anew), ["connected"]);
   }
+});
+
+Deno.test("whose program was started anew is back, also where it looks for nobody", async () => {
+  await using alice = new MeshMember("alice");
+  await using bob = new MeshMember("bob");
+  const address = await alice.listen();
+  bob.start("connect", address, "--host", "127.0.0.1");
+  await Promise.all([bob.linkedTo(["alice"]), alice.linkedTo(["bob"])]);
+  await alice.kill();
+  await bob.event("away");
+  // It looks for nobody: only bob can begin.
+  await alice.listen();
+  await bob.event("back");
+  await alice.say("here I am");
+  await bob.hears("here I am");
+  assertEquals(toldOf("alice", bob.events), ["connected", "away", "back"]);
+  assertEquals(count("Lost alice", bob.stderr), 0);
+  await alice.leave();
+  assertEquals((await bob.finished()).code, 0);
 });
 
 Deno.test("connect ends with the session that stays of two that were begun at once", async () => {
