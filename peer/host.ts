@@ -10,7 +10,7 @@ import { KnownPeers } from "./known_peers.ts";
 import { type NetworkChanges, NetworkWatch } from "./network_watch.ts";
 import type { Output } from "./output.ts";
 import { findRelay, type Relay, type RelayFlags } from "./relay_address.ts";
-import { type MeshMemory, NO_MEMORY } from "./mesh_memory.ts";
+import { type MeshMemory, NO_MEMORY } from "./mesh/memory/memory.ts";
 import { Trust } from "./trust.ts";
 
 /** What `main.ts` gives every command. */

@@ -2,7 +2,7 @@
 import { type FileError, P2pError, UsageError } from "../../protocol/errors.ts";
 import { fingerprint } from "../../protocol/fingerprint.ts";
 import type { COMMANDS, ParsedFlags } from "../args.ts";
-import { clearMesh } from "../clear_mesh.ts";
+import { clearMesh } from "../mesh/memory/clear.ts";
 import { dataFolder } from "../folders.ts";
 import { historyFields, historyLine } from "../history/entry.ts";
 import { historyExists, historyPath, isLocked, removeDatabase } from "../history/file.ts";

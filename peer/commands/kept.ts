@@ -2,7 +2,7 @@
 import { type History, openHistory } from "../history/history.ts";
 import { type Host, openHost } from "../host.ts";
 import type { Environment } from "../host.ts";
-import { openMeshMemory } from "../open_mesh_memory.ts";
+import { openMeshMemory } from "../mesh/memory/open.ts";
 
 /** A host who chats; disposed of, all that is kept is on disk. */
 export interface ChattingHost extends Host, AsyncDisposable {}

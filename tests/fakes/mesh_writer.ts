@@ -5,8 +5,8 @@
  */
 import { basename } from "node:path";
 import type { StoredLine } from "../../protocol/line.ts";
-import { MeshStore } from "../../peer/mesh_store.ts";
-import { openMeshMemory } from "../../peer/open_mesh_memory.ts";
+import { MeshStore } from "../../peer/mesh/memory/store.ts";
+import { openMeshMemory } from "../../peer/mesh/memory/open.ts";
 
 /** Whose memory it is. */
 export const WRITER_KEY: Uint8Array = new Uint8Array(32).fill(1);

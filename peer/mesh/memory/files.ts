@@ -1,6 +1,6 @@
 /** The files of what a mesh remembers: where they are, and what is wrong with one in words. */
-import { FileError, ProtocolError } from "../protocol/errors.ts";
-import { databaseState } from "./database.ts";
+import { FileError, ProtocolError } from "../../../protocol/errors.ts";
+import { databaseState } from "../../database.ts";
 
 /** Programs of one user that have a file each. */
 export const MAX_MESH_FILES = 8;

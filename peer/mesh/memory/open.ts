@@ -1,11 +1,11 @@
 /** Opens what a mesh remembers; whatever is wrong with it, the chat goes on, and says so once. */
-import type { Clock } from "../protocol/clock.ts";
-import type { FileError } from "../protocol/errors.ts";
-import { systemClock } from "./clock.ts";
-import { dataFolder } from "./folders.ts";
-import { type MeshBatch, type MeshMemory, NO_MEMORY, type Remembered } from "./mesh_memory.ts";
-import { MeshStore } from "./mesh_store.ts";
-import type { Output } from "./output.ts";
+import type { Clock } from "../../../protocol/clock.ts";
+import type { FileError } from "../../../protocol/errors.ts";
+import { systemClock } from "../../clock.ts";
+import { dataFolder } from "../../folders.ts";
+import { type MeshBatch, type MeshMemory, NO_MEMORY, type Remembered } from "./memory.ts";
+import { MeshStore } from "./store.ts";
+import type { Output } from "../../output.ts";
 
 /** Milliseconds until the store is swept, and swept again. */
 const SWEEP_MS = 60_000;

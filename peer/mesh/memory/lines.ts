@@ -11,7 +11,7 @@
  * Where something throws, nothing of this object is to be used any more: it counts what the
  * database has.
  */
-import { decodeText, encodeText } from "../protocol/bytes.ts";
+import { decodeText, encodeText } from "../../../protocol/bytes.ts";
 import {
   LINE_LIFE_MS,
   MAX_AUTHOR_BYTES,
@@ -19,10 +19,10 @@ import {
   MAX_LINES_BYTES,
   MAX_LOGS,
   POSITION_LIFE_MS,
-} from "../protocol/limits.ts";
-import type { Channel, LogId, LogPosition, StoredLine } from "../protocol/line.ts";
+} from "../../../protocol/limits.ts";
+import type { Channel, LogId, LogPosition, StoredLine } from "../../../protocol/line.ts";
 import type { StatementSync } from "node:sqlite";
-import type { Statements } from "./database.ts";
+import type { Statements } from "../../database.ts";
 
 /** Bytes of text of a line that is kept: a restart does without a longer one. */
 const MAX_TEXT_BYTES = 1_048_576;

@@ -1,6 +1,6 @@
 /** What a mesh remembers over a restart of the program, as those who use it see it. */
-import type { LogPosition, StoredLine } from "../protocol/line.ts";
-import type { RememberedMember } from "../protocol/memberships.ts";
+import type { LogPosition, StoredLine } from "../../../protocol/line.ts";
+import type { RememberedMember } from "../../../protocol/memberships.ts";
 
 /** What is remembered. */
 export interface Remembered {

@@ -1,15 +1,15 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
-import { clearMesh } from "../../peer/clear_mesh.ts";
-import type { MeshMemory } from "../../peer/mesh_memory.ts";
-import { MeshStore } from "../../peer/mesh_store.ts";
-import { openMeshMemory } from "../../peer/open_mesh_memory.ts";
-import { FileError } from "../../protocol/errors.ts";
-import { MAX_LOGS, MAX_REMEMBERED_MEMBERS } from "../../protocol/limits.ts";
-import type { StoredLine } from "../../protocol/line.ts";
-import type { RememberedMember } from "../../protocol/memberships.ts";
-import { FakeClock } from "../fakes/clock.ts";
-import { TemporaryFolder } from "../fakes/temporary_folder.ts";
+import { clearMesh } from "../../../../peer/mesh/memory/clear.ts";
+import type { MeshMemory } from "../../../../peer/mesh/memory/memory.ts";
+import { MeshStore } from "../../../../peer/mesh/memory/store.ts";
+import { openMeshMemory } from "../../../../peer/mesh/memory/open.ts";
+import { FileError } from "../../../../protocol/errors.ts";
+import { MAX_LOGS, MAX_REMEMBERED_MEMBERS } from "../../../../protocol/limits.ts";
+import type { StoredLine } from "../../../../protocol/line.ts";
+import type { RememberedMember } from "../../../../protocol/memberships.ts";
+import { FakeClock } from "../../../fakes/clock.ts";
+import { TemporaryFolder } from "../../../fakes/temporary_folder.ts";
 
 const HOUR_MS = 3_600_000;
 const NOON = Date.UTC(2026, 10, 21, 12);

@@ -1,10 +1,10 @@
 /** Deletes what a mesh remembers, with the history of the same people. */
-import { statLink } from "../transfer/files.ts";
-import { removeDatabase } from "./history/file.ts";
-import { adopt, isLockedError, transaction } from "./database.ts";
-import { withFileLock } from "./file_lock.ts";
-import { meshError, meshLockPath, meshPaths } from "./mesh_files.ts";
-import { MESH_KIND } from "./mesh_store.ts";
+import { statLink } from "../../../transfer/files.ts";
+import { removeDatabase } from "../../history/file.ts";
+import { adopt, isLockedError, transaction } from "../../database.ts";
+import { withFileLock } from "../../file_lock.ts";
+import { meshError, meshLockPath, meshPaths } from "./files.ts";
+import { MESH_KIND } from "./store.ts";
 
 /**
  * Deletes what is of people with one of these keys, or all: but for what a program has that runs.

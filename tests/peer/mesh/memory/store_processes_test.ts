@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { MeshStore } from "../../peer/mesh_store.ts";
-import { WRITER_KEY, writtenLine } from "../fakes/mesh_writer.ts";
-import { Program } from "../fakes/program.ts";
-import { TemporaryFolder } from "../fakes/temporary_folder.ts";
+import { MeshStore } from "../../../../peer/mesh/memory/store.ts";
+import { WRITER_KEY, writtenLine } from "../../../fakes/mesh_writer.ts";
+import { Program } from "../../../fakes/program.ts";
+import { TemporaryFolder } from "../../../fakes/temporary_folder.ts";
 
-const WRITER = `${import.meta.dirname}/../fakes/mesh_writer.ts`;
+const WRITER = `${import.meta.dirname}/../../../fakes/mesh_writer.ts`;
 const TOGETHER = 5;
 const KILLS = 8;
 

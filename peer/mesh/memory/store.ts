@@ -9,10 +9,10 @@
  *     members  who is, or was, in the mesh, and where they listen
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { equalBytes } from "../protocol/bytes.ts";
-import { FileError } from "../protocol/errors.ts";
-import { MAX_REMEMBERED_MEMBERS, SETTLED_AFTER_MS } from "../protocol/limits.ts";
-import type { RememberedMember } from "../protocol/memberships.ts";
+import { equalBytes } from "../../../protocol/bytes.ts";
+import { FileError } from "../../../protocol/errors.ts";
+import { MAX_REMEMBERED_MEMBERS, SETTLED_AFTER_MS } from "../../../protocol/limits.ts";
+import type { RememberedMember } from "../../../protocol/memberships.ts";
 import {
   adopt,
   createPrivately,
@@ -20,11 +20,11 @@ import {
   isLockedError,
   Statements,
   transaction,
-} from "./database.ts";
-import { withFileLock } from "./file_lock.ts";
-import { MAX_MESH_FILES, meshError, meshLockPath, meshPaths } from "./mesh_files.ts";
-import { LINES_SCHEMA, MeshLines } from "./mesh_lines.ts";
-import type { MeshBatch, Remembered } from "./mesh_memory.ts";
+} from "../../database.ts";
+import { withFileLock } from "../../file_lock.ts";
+import { MAX_MESH_FILES, meshError, meshLockPath, meshPaths } from "./files.ts";
+import { LINES_SCHEMA, MeshLines } from "./lines.ts";
+import type { MeshBatch, Remembered } from "./memory.ts";
 
 /** Bytes that SQLite's log beside the file has, but while more is written at once. */
 const MAX_LOG_FILE_BYTES = 4_194_304;
