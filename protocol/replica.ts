@@ -255,7 +255,10 @@ export class Replica {
     return undefined;
   }
 
-  /** The lines, and the bytes of them, that `next` has for this session. */
+  /**
+   * The lines, and the bytes of them, that `next` has for this session; before its member has said
+   * how far it is, those of our own log to all.
+   */
   pending(id: string): { lines: number; bytes: number } {
     return this.#pendingIn(id, () => true);
   }
@@ -266,12 +269,14 @@ export class Replica {
   }
 
   #pendingIn(id: string, counts: (log: LineLog) => boolean): { lines: number; bytes: number } {
-    const neighbour = this.#neighbours.get(id);
     const sum = { lines: 0, bytes: 0 };
-    for (const log of neighbour?.ready ?? []) {
+    const neighbour = this.#neighbours.get(id);
+    if (!neighbour) return sum;
+    if (!neighbour.greets) return this.#own.countAfter(neighbour.start, neighbour.since);
+    for (const log of neighbour.ready) {
       if (!counts(log)) continue;
-      const { position } = neighbour!.track(log, log === this.#own);
-      const { lines, bytes } = log.countAfter(position, neighbour!.since);
+      const { position } = neighbour.track(log, log === this.#own);
+      const { lines, bytes } = log.countAfter(position, neighbour.since);
       sum.lines += lines;
       sum.bytes += bytes;
     }

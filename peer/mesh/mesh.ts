@@ -40,6 +40,9 @@ import { type Reachable, UNREACHABLE } from "./reachable.ts";
 import { Saying } from "./saying.ts";
 import { type Due, isToldByReader, Talk, type TalkUser } from "./talk.ts";
 
+/** Milliseconds at the end after which it is told who is waited for. */
+const TELL_UNSETTLED_MS = 1_000;
+
 /** What the mesh asks of whoever shows it: the room. */
 export interface MeshUser {
   enter(session: Session, dialled: boolean): Promise<Visit>;
@@ -199,8 +202,11 @@ export class Mesh implements TalkUser {
 
   /** Whether somebody whose session is over may have missed lines. */
   hasMissed({ talk }: Peer, end: SessionEnd): boolean {
-    if (!talk) return false;
-    return end.undelivered && talk.linesSent || this.#replica.pending(talk.id).lines > 0;
+    return talk !== undefined && this.#mayMiss(talk, end.undelivered);
+  }
+
+  #mayMiss(talk: Talk, undelivered: boolean): boolean {
+    return undelivered && talk.linesSent || this.#replica.pending(talk.id).lines > 0;
   }
 
   /** A session is over. */
@@ -255,13 +261,23 @@ export class Mesh implements TalkUser {
   /** Resolves when all who are here have all that was said, and know that there is no more. */
   async settle(): Promise<void> {
     await this.#hearing.flushed();
-    await Promise.all([...this.#talks.values()].map(async (talk) => {
-      try {
-        await talk.finish();
-      } catch (error) {
-        if (!isToldByReader(error)) throw error;
-      }
-    }));
+    // Who is away and has everything need not come back for the end alone.
+    const talks = [...this.#talks.values()].filter((talk) => {
+      const { state, delivered } = talk.peer.session;
+      return state !== "away" || this.#mayMiss(talk, !delivered);
+    });
+    const unsettled = new Set(talks);
+    const cancel = this.#clock.after(TELL_UNSETTLED_MS, () => this.#tellUnsettled(unsettled));
+    await Promise.all(talks.map((talk) => finished(talk).finally(() => unsettled.delete(talk))));
+    cancel();
+  }
+
+  #tellUnsettled(talks: Iterable<Talk>): void {
+    const peers = Array.from(talks, ({ peer }) => peer).filter(({ here }) => here);
+    if (peers.length === 0) return;
+    const all = peers.length === 1 ? "has" : "have";
+    const who = `${someOf(peers)}, who ${all} not got all that was said`;
+    this.#host.output.say(`Waiting for ${who}; Ctrl-C ends at once`);
   }
 
   /** We go by another name. */
@@ -561,6 +577,15 @@ export class Mesh implements TalkUser {
     this.#write();
     this.#wakeAll();
     this.#cancelSweep = this.#clock.after(MESH_SWEEP_MS, () => this.#sweep());
+  }
+}
+
+/** Resolves when the other side has all, or whoever reads tells that it never will. */
+async function finished(talk: Talk): Promise<void> {
+  try {
+    await talk.finish();
+  } catch (error) {
+    if (!isToldByReader(error)) throw error;
   }
 }
 

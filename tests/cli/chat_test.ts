@@ -1,7 +1,11 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { loadIdentity } from "../../peer/identity.ts";
+import { Listener } from "../../peer/listener.ts";
+import { ProtocolError } from "../../protocol/errors.ts";
+import { generateKeyPair } from "../../protocol/noise.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
 import { Program, type ProgramEvent } from "../fakes/program.ts";
-import { RawMember } from "../fakes/raw_member.ts";
+import { beginning, RawMember } from "../fakes/raw_member.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
 
 Deno.test("listen and connect chat both ways, in words", async () => {
@@ -372,6 +376,27 @@ Deno.test("connect refuses input that is not UTF-8 in one line, after what came 
 });
 
 Deno.test("connect says once why a session is over, and ends with 4", async () => {
+  const identity = generateKeyPair();
+  await using listener = new Listener({
+    host: "127.0.0.1",
+    port: 0,
+    identity,
+    name: () => "mallory",
+    admit: () => Promise.resolve(),
+  });
+  await using anna = Program.start(["connect", `127.0.0.1:${listener.port}`]);
+  const session = (await listener.sessions.next())!;
+  const stream = (await session.accept())!;
+  await stream.write(beginning("mallory", identity));
+  await anna.says("Connected to mallory");
+  const text = "this is all";
+  await session.fail(new ProtocolError(text), { code: GoodbyeCode.protocolError, text });
+  const { code, stderr } = await anna.finished();
+  assertEquals(code, 4, stderr);
+  assertEquals(stderr.split("mallory ended the session: this is all").length, 2, stderr);
+});
+
+Deno.test("connect ends with 4 when who was started anew does not come into the chat within 10 s", async () => {
   using folder = new TemporaryFolder();
   const config = folder.folder("config");
   const first = await Program.listenJson([], { config });
@@ -379,12 +404,20 @@ Deno.test("connect says once why a session is over, and ends with 4", async () =
   await using anna = Program.start(["connect", address]);
   await anna.says("Connected to ");
   await first[Symbol.asyncDispose]();
-  const port = address.split(":")[1]!;
-  const words = ["listen", "--port", port, "--host", "127.0.0.1"];
-  await using _second = Program.start(words, { config });
+  await anna.says("is away");
+  await using _second = new Listener({
+    host: "127.0.0.1",
+    port: Number(address.split(":")[1]),
+    identity: await loadIdentity(`${config}/p2p`),
+    name: () => "bob",
+    admit: () => Promise.resolve(),
+  });
   const { code, stderr } = await anna.finished();
   assertEquals(code, 4, stderr);
-  const [message] = /(?<=p2p: error: ).+/.exec(stderr)!;
-  assertEquals(stderr.split(message).length, 2, stderr);
+  assertEquals(
+    stderr.split("it was started anew and does not know this session").length,
+    2,
+    stderr,
+  );
   assert(!stderr.includes("is back"), stderr);
 });

@@ -119,6 +119,35 @@ Deno.test("whose program was started anew is back, also where it looks for nobod
   assertEquals((await bob.finished()).code, 0);
 });
 
+Deno.test("at the end nobody who is away is waited for that has everything", async () => {
+  await using alice = new MeshMember("alice");
+  await using bob = new MeshMember("bob");
+  bob.start("connect", await alice.listen(), "--host", "127.0.0.1");
+  await Promise.all([bob.linkedTo(["alice"]), alice.linkedTo(["bob"])]);
+  await alice.say("before");
+  await bob.hears("before");
+  // What it says acknowledges what it has.
+  await bob.say("I have it");
+  await alice.hears("I have it");
+  await bob.kill();
+  await alice.event("away");
+  const { code, stderr } = await alice.leave();
+  assertEquals([code, count("Waiting for", stderr), count("Lost bob", stderr)], [0, 0, 0]);
+});
+
+Deno.test("at the end it is told who is waited for, and Ctrl-C waits for nobody", async () => {
+  await using alice = new MeshMember("alice");
+  await using bob = new MeshMember("bob");
+  bob.start("connect", await alice.listen(), "--host", "127.0.0.1");
+  await Promise.all([bob.linkedTo(["alice"]), alice.linkedTo(["bob"])]);
+  await bob.kill();
+  await alice.event("away");
+  await alice.say("are you there?", "/quit");
+  await alice.says("Waiting for bob, who has not got all that was said; Ctrl-C ends at once\n");
+  const { code, stderr } = await alice.interrupt();
+  assertEquals([code, count("Lost bob", stderr)], [130, 0]);
+});
+
 Deno.test("connect ends with the session that stays of two that were begun at once", async () => {
   const identity = generateKeyPair();
   const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];

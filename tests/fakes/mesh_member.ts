@@ -187,6 +187,12 @@ export class MeshMember implements AsyncDisposable {
     return await this.#gone();
   }
 
+  /** Interrupts it, as Ctrl-C does. @returns how it ended */
+  async interrupt(): Promise<Finished> {
+    this.#running.kill("SIGINT");
+    return await this.#gone();
+  }
+
   /** Waits until it ends by itself. @returns how it ended */
   async finished(): Promise<Finished> {
     return await this.#gone();

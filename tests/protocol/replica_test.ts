@@ -24,6 +24,7 @@ Deno.test("Replica: HAVE comes first, lines only when the other side's HAVE has 
   us.replica.say("hi", "us");
   const id = join(us, other);
   assertEquals(due(us, id).map(({ type }) => type), ["have"]);
+  assertEquals(us.replica.pending(id).lines, 1);
   us.replica.heard(id, whole());
   assertEquals(lines(us, id), [[0, 1]]);
   us.replica.say("again", "us");
