@@ -268,8 +268,8 @@ export class Mesh implements TalkUser {
     });
     const unsettled = new Set(talks);
     const cancel = this.#clock.after(TELL_UNSETTLED_MS, () => this.#tellUnsettled(unsettled));
-    await Promise.all(talks.map((talk) => finished(talk).finally(() => unsettled.delete(talk))));
-    cancel();
+    const ends = talks.map((talk) => finished(talk).finally(() => unsettled.delete(talk)));
+    await Promise.all(ends).finally(cancel);
   }
 
   #tellUnsettled(talks: Iterable<Talk>): void {

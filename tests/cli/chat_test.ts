@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { loadIdentity } from "../../peer/identity.ts";
-import { Listener } from "../../peer/listener.ts";
 import { ProtocolError } from "../../protocol/errors.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
 import { GoodbyeCode } from "../../protocol/session_frame.ts";
+import { openListener } from "../fakes/open_listener.ts";
 import { Program, type ProgramEvent } from "../fakes/program.ts";
 import { beginning, RawMember } from "../fakes/raw_member.ts";
 import { TemporaryFolder } from "../fakes/temporary_folder.ts";
@@ -377,13 +377,7 @@ Deno.test("connect refuses input that is not UTF-8 in one line, after what came 
 
 Deno.test("connect says once why a session is over, and ends with 4", async () => {
   const identity = generateKeyPair();
-  await using listener = new Listener({
-    host: "127.0.0.1",
-    port: 0,
-    identity,
-    name: () => "mallory",
-    admit: () => Promise.resolve(),
-  });
+  await using listener = openListener({ identity });
   await using anna = Program.start(["connect", `127.0.0.1:${listener.port}`]);
   const session = (await listener.sessions.next())!;
   const stream = (await session.accept())!;
@@ -405,13 +399,8 @@ Deno.test("connect ends with 4 when who was started anew does not come into the 
   await anna.says("Connected to ");
   await first[Symbol.asyncDispose]();
   await anna.says("is away");
-  await using _second = new Listener({
-    host: "127.0.0.1",
-    port: Number(address.split(":")[1]),
-    identity: await loadIdentity(`${config}/p2p`),
-    name: () => "bob",
-    admit: () => Promise.resolve(),
-  });
+  const identity = await loadIdentity(`${config}/p2p`);
+  await using _second = openListener({ identity, port: Number(address.split(":")[1]) });
   const { code, stderr } = await anna.finished();
   assertEquals(code, 4, stderr);
   assertEquals(

@@ -3,12 +3,12 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { percentile } from "../bench/statistics.ts";
 import { MeshMember } from "../fakes/mesh_member.ts";
 import { MeshVictims } from "../fakes/mesh_victims.ts";
+import { openListener } from "../fakes/open_listener.ts";
 import { beginning, RawMember } from "../fakes/raw_member.ts";
 import { TcpProxy } from "../fakes/tcp_proxy.ts";
 import { RawPeer } from "../fakes/raw_peer.ts";
 import { RawServer } from "../fakes/raw_server.ts";
 import { parseAddress } from "../../protocol/address.ts";
-import { Listener } from "../../peer/listener.ts";
 import { concatBytes } from "../../protocol/bytes.ts";
 import { type ChatMessage, encodeChat } from "../../protocol/chat.ts";
 import { ResetCode } from "../../protocol/connection.ts";
@@ -243,13 +243,7 @@ Deno.test("a name that somebody is shown under is not taken over by a member tha
 
 Deno.test("whom we came to may tell us to take NAME-2, and no other name", async () => {
   const identity = generateKeyPair();
-  await using listener = new Listener({
-    host: "127.0.0.1",
-    port: 0,
-    identity,
-    name: () => "mallory",
-    admit: () => Promise.resolve(),
-  });
+  await using listener = openListener({ identity });
   await using alice = new MeshMember("alice");
   alice.start("connect", `127.0.0.1:${listener.port}`);
   const session = (await listener.sessions.next())!;

@@ -1,12 +1,12 @@
 /** By name, through a relay, as users run it. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { dialCircuit } from "../../peer/carrier/circuit.ts";
-import { Listener } from "../../peer/listener.ts";
 import { formatAddress, parseAddress } from "../../protocol/address.ts";
 import type { ByteStream } from "../../protocol/connection.ts";
 import { generateKeyPair } from "../../protocol/noise.ts";
 import { Chat } from "../../transfer/chat.ts";
 import { ControlClient, tokenOf } from "../fakes/control_client.ts";
+import { openListener } from "../fakes/open_listener.ts";
 import { Program, type ProgramOptions } from "../fakes/program.ts";
 import { beginning } from "../fakes/raw_member.ts";
 import { RawServer } from "../fakes/raw_server.ts";
@@ -178,13 +178,7 @@ async function nextLine(stream: ByteStream): Promise<string | undefined> {
 Deno.test("by name: a circuit gives way to a direct path that comes up later, and the chat goes on", async () => {
   const identity = generateKeyPair();
   await using relay = await startRelay();
-  await using listener = new Listener({
-    host: "127.0.0.1",
-    port: 0,
-    identity,
-    name: () => "bob",
-    admit: () => Promise.resolve(),
-  });
+  await using listener = openListener({ identity, name: "bob" });
   const opened = Promise.withResolvers<void>();
   // Connections to bob are taken, and wait until the way is open.
   await using slow = new RawServer(async (conn) => {
