@@ -352,7 +352,8 @@ export class Room {
     // There is another session with the same member.
     if (peer.talk?.superfluous) return;
     if (end.code === GoodbyeCode.oneTooMany) return await this.#handOver(peer);
-    if (end.code === GoodbyeCode.unknownSession && !await this.#isLost(peer)) return;
+    const forgotten = end.code === GoodbyeCode.unknownSession;
+    if (forgotten && isMemberHere(peer) && !await this.#isLost(peer)) return;
     if (!peer.here) {
       const why = end.error?.message ?? "it left before it had said anything";
       return output.say(`Connection from ${peer.session.remote} came to nothing: ${why}`);
@@ -364,17 +365,21 @@ export class Room {
 
   /** Whether no other session takes the place of one that the other side has ended, or forgotten. */
   async #isLost(peer: Peer): Promise<boolean> {
-    if (!peer.here || !peer.talk?.member) return true;
     return !this.#closed && await this.#handovers.isLate(peer);
   }
 
   /** The other side has another session with us: most likely it is about to show here, too. */
   async #handOver(peer: Peer): Promise<void> {
-    if (!peer.here || !peer.talk?.member || !await this.#isLost(peer)) return;
+    if (!isMemberHere(peer) || !await this.#isLost(peer)) return;
     const { output } = this.#host;
     output.warn(`Lost ${peer.name}: the session was ended there for another, which has not come`);
     output.event("disconnected", { peer: peer.name });
   }
+}
+
+/** Whether somebody was told of as a member of the chat. */
+function isMemberHere({ here, talk }: Peer): boolean {
+  return here && talk?.member !== undefined;
 }
 
 /** Whether the visit of one goes on in the session with the other: the same, or started anew. */

@@ -292,7 +292,7 @@ export class SecureConnection implements Connection {
 
   async write(...parts: Uint8Array[]): Promise<void> {
     let used = 0;
-    for (const record of isOneRecord(parts) ? [parts] : intoRecords(parts)) {
+    for (const record of intoRecords(parts)) {
       const needed = FRAME_HEADER_BYTES + totalLength(record) + this.#sending.overhead;
       if (used + needed > this.#wire.length) {
         if (used > 0) await this.#inner.write(this.#wire.subarray(0, used));
@@ -389,22 +389,18 @@ function unsealed({ send, receive }: HandshakeResult): Record<"send" | "receive"
   return { send: UNSEALED, receive: UNSEALED };
 }
 
-function isOneRecord(parts: Uint8Array[]): boolean {
-  const bytes = totalLength(parts);
-  return bytes > 0 && bytes <= MAX_RECORD_BYTES;
-}
-
 /**
  * Packs parts into records. A part that a record can hold is not cut: it arrives in one piece, and
  * the other side need not join it.
  */
-function* intoRecords(parts: Uint8Array[]): Generator<Uint8Array[]> {
+function intoRecords(parts: Uint8Array[]): Uint8Array[][] {
+  const records: Uint8Array[][] = [];
   let record: Uint8Array[] = [];
   let room = MAX_RECORD_BYTES;
   for (let part of parts) {
     while (part.length > 0) {
       if (part.length > room && record.length > 0) {
-        yield record;
+        records.push(record);
         record = [];
         room = MAX_RECORD_BYTES;
       }
@@ -414,5 +410,6 @@ function* intoRecords(parts: Uint8Array[]): Generator<Uint8Array[]> {
       part = part.subarray(piece.length);
     }
   }
-  if (record.length > 0) yield record;
+  if (record.length > 0) records.push(record);
+  return records;
 }

@@ -120,10 +120,8 @@ Deno.test("whose program was started anew is back, also where it looks for nobod
 });
 
 Deno.test("at the end nobody who is away is waited for that has everything", async () => {
-  await using alice = new MeshMember("alice");
-  await using bob = new MeshMember("bob");
-  bob.start("connect", await alice.listen(), "--host", "127.0.0.1");
-  await Promise.all([bob.linkedTo(["alice"]), alice.linkedTo(["bob"])]);
+  await using mesh = await Mesh.of(["alice", "bob"]);
+  const [alice, bob] = mesh.members as [MeshMember, MeshMember];
   await alice.say("before");
   await bob.hears("before");
   // What it says acknowledges what it has.
@@ -136,10 +134,8 @@ Deno.test("at the end nobody who is away is waited for that has everything", asy
 });
 
 Deno.test("at the end it is told who is waited for, and Ctrl-C waits for nobody", async () => {
-  await using alice = new MeshMember("alice");
-  await using bob = new MeshMember("bob");
-  bob.start("connect", await alice.listen(), "--host", "127.0.0.1");
-  await Promise.all([bob.linkedTo(["alice"]), alice.linkedTo(["bob"])]);
+  await using mesh = await Mesh.of(["alice", "bob"]);
+  const [alice, bob] = mesh.members as [MeshMember, MeshMember];
   await bob.kill();
   await alice.event("away");
   await alice.say("are you there?", "/quit");
